@@ -1,0 +1,1 @@
+"""Detectors, one a file, all with the interface of `modgate.detectors.base`."""

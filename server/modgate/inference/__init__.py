@@ -1,0 +1,1 @@
+"""Model bundles and the worker that runs them under deadlines."""

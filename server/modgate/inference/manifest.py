@@ -1,0 +1,133 @@
+"""`manifest.json`: what a bundle is, what its tensors mean, and the digests that its files must have."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = ["Calibration", "FileEntry", "ImageInput", "Label", "Licence", "Manifest", "Task", "TextInput"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Task(StrEnum):
+    """What a bundle's model does."""
+
+    TEXT = "text-classification"
+    IMAGE = "image-classification"
+    OCR = "text-recognition"
+
+
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class FileEntry(_Part):
+    """A file of the bundle."""
+
+    sha256: Digest
+    bytes: int = Field(gt=0)
+
+
+class Calibration(_Part):
+    """Maps a logit to a probability: sigmoid(scale * logit + offset)."""
+
+    scale: float = 1.0
+    offset: float = 0.0
+
+
+class Label(_Part):
+    """One output of the model, in the order of its output tensor.
+
+    A label whose `group` is set shares a softmax with the others of that group (sentiment); all others are independent.
+    """
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    threshold: float | None = Field(default=None, ge=0, le=1, description="Default threshold, if rules name none.")
+    precision: float | None = Field(default=None, ge=0, le=1, description="Precision measured at the threshold.")
+    experimental: bool = Field(default=False, description="No evidence of quality yet: stays out of default rules.")
+    group: str | None = None
+    calibration: Calibration = Calibration()
+
+
+class TextInput(_Part):
+    """How text becomes the tensors of the model, and what comes out."""
+
+    tokenizer: str = Field(description="File name of a Hugging Face `tokenizer.json`.")
+    max_tokens: int = Field(ge=8, le=512)
+    window_overlap: int = Field(default=32, ge=0, description="Tokens that consecutive windows of a long text share.")
+    pad_id: int = 0
+    prefix: str = Field(default="", description="Put before every text, such as `query: `.")
+    lower_case: bool = False
+    ids: str = "input_ids"
+    mask: str = "attention_mask"
+    logits: str = "logits"
+    embedding: str | None = Field(default=None, description="Output with the L2-normalised sentence embedding, if any.")
+    languages: tuple[str, ...] = Field(default=("en",), description="ISO 639-1 codes that were evaluated.")
+
+
+class ImageInput(_Part):
+    """How a decoded RGB picture becomes the model's input tensor.
+
+    Steps, in order: flatten alpha on white; resize (`squash` to resize x resize); optional JPEG round trip at quality 75;
+    centre crop to `size`; colour order; `(pixel - mean) * scale`; layout.
+    """
+
+    input: str
+    output: str
+    layout: Literal["NHWC", "NCHW"]
+    size: int = Field(ge=16, le=1024)
+    resize: int = Field(ge=16, le=1024)
+    fit: Literal["squash", "shorter_side"] = "squash"
+    resample: Literal["bilinear", "bicubic"] = "bilinear"
+    jpeg_round_trip: bool = False
+    colour: Literal["RGB", "BGR"] = "RGB"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    scale: float = 1.0
+    softmax: bool = Field(default=False, description="Whether the output are logits that still need a softmax.")
+
+
+class Licence(_Part):
+    """Under what terms the weights may be used."""
+
+    spdx: str
+    text: str | None = Field(default=None, description="File of the bundle that holds the licence text.")
+    attribution: str = ""
+
+
+class Manifest(_Part):
+    """A bundle's manifest, schema version 1."""
+
+    schema_version: Literal[1] = 1
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    version: str
+    task: Task
+    model: str = Field(description="File name of the ONNX model.")
+    files: dict[str, FileEntry]
+    labels: tuple[Label, ...] = ()
+    text: TextInput | None = None
+    image: ImageInput | None = None
+    licence: Licence
+    provenance: str = Field(description="Where the weights come from and how they were made.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Manifest":
+        wanted = [self.model]
+        if self.task is Task.TEXT:
+            if self.text is None:
+                raise ValueError("a text-classification bundle needs a `text` section")
+            wanted.append(self.text.tokenizer)
+        if self.task is Task.IMAGE and self.image is None:
+            raise ValueError("an image-classification bundle needs an `image` section")
+        for name in wanted:
+            if name not in self.files:
+                raise ValueError(f"`files` has no entry for {name}; add its sha256 and size")
+        for name in self.files:
+            if Path(name).name != name:
+                raise ValueError(f"file {name!r} must be a plain name inside the bundle's folder")
+        names = [label.name for label in self.labels]
+        if len(set(names)) != len(names):
+            raise ValueError("two labels have the same name")
+        return self

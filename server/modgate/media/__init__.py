@@ -1,0 +1,1 @@
+"""Pictures and video: reading them safely and preparing them for models."""

@@ -1,0 +1,1 @@
+"""Violations, windows and sanctions."""

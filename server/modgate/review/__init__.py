@@ -1,0 +1,1 @@
+"""History, the flagged queue and reports."""

@@ -1,0 +1,1 @@
+"""Listeners, interceptors and servicers: translate between gRPC and the gate, and nothing else."""

@@ -1,0 +1,1 @@
+"""Rules and lists: schema, loading, compiling into an immutable ruleset."""

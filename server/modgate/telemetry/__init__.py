@@ -1,0 +1,1 @@
+"""Metric catalogue, decision log and tracing."""

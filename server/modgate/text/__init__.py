@@ -1,0 +1,1 @@
+"""Normalisation with a map back to what the user typed, and masking."""
