@@ -63,7 +63,7 @@ class Finding:
         score: Confidence, 0 to 1.
         spans: Where, in code points of `part`; empty when the whole part is meant.
         part: `text`, `custom:<path>`, `media:<id>` or `ocr:<id>`.
-        evidence: What decided, for moderators: the list entry, the model's name, the folded form. Never the user's words.
+        evidence: What decided, for moderators: the list entry, the model, the folded form. Never the user's words.
     """
 
     label: str

@@ -71,7 +71,7 @@ class TextInput(_Part):
 class ImageInput(_Part):
     """How a decoded RGB picture becomes the model's input tensor.
 
-    Steps, in order: flatten alpha on white; resize (`squash` to resize x resize); optional JPEG round trip at quality 75;
+    In order: flatten alpha on white; resize (`squash` to resize x resize); optional JPEG round trip (quality 75);
     centre crop to `size`; colour order; `(pixel - mean) * scale`; layout.
     """
 
