@@ -5,16 +5,17 @@ answers with an *inspector* that is bound to that ruleset and never changes. The
 inspector at most once per message, whatever number of conditions read its report.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from modgate.message import Message
 
 __all__ = [
     "TEXT",
     "CheapInspector",
+    "Detector",
     "DetectorError",
     "Example",
     "Finding",
@@ -25,6 +26,8 @@ __all__ = [
     "Subject",
     "Tier",
 ]
+
+Q_contra = TypeVar("Q_contra", contravariant=True)
 
 TEXT = "text"
 """The `part` of findings in the message's own text; only these can be masked."""
@@ -132,3 +135,30 @@ class Example:
     label: str
     spans: tuple[Span, ...]
     why: str
+
+
+class Detector(Protocol[Q_contra]):
+    """A kind of inspection that rules can ask for. `Q_contra` is what one condition asks, such as a word list."""
+
+    @property
+    def name(self) -> str:
+        """Name in rules, matches, metrics and `--fault`."""
+        ...
+
+    @property
+    def tier(self) -> Tier:
+        """Where its inspectors run."""
+        ...
+
+    @property
+    def cost_us(self) -> float:
+        """Typical time for a short message in microseconds; orders the plan and the children of conditions."""
+        ...
+
+    def configure(self, questions: Sequence[Q_contra]) -> CheapInspector | ModelInspector:
+        """Return an inspector that answers all `questions`. May take seconds; runs off the event loop.
+
+        Raises:
+            ValueError: If a question cannot be answered, with the reason and what to do.
+        """
+        ...
