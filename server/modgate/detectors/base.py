@@ -120,11 +120,17 @@ class ModelInspector(Protocol):
 
 
 class DetectorError(Exception):
-    """An inspector could not look. The gate turns this into unknown conditions and fallbacks."""
+    """An inspector could not look, or not at everything. The gate turns this into unknown conditions and fallbacks.
 
-    def __init__(self, problem: Problem, detail: str = "") -> None:
+    Attributes:
+        problem: What stood in the way.
+        partial: What was found before, if anything: a finding in one picture stands although another is unreadable.
+    """
+
+    def __init__(self, problem: Problem, detail: str = "", partial: Report | None = None) -> None:
         super().__init__(detail or problem.value)
         self.problem = problem
+        self.partial: Report = partial or {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,209 @@
+"""Pictures: what image classifiers see in the media of a message.
+
+A picture is decoded and prepared for all models in a worker thread, goes to each model's queue, and the class
+probabilities are fused into the labels of the taxonomy. The same bytes are judged once: scores are kept by digest.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from modgate.detectors.base import DetectorError, Finding, Problem, Report, Subject, Tier
+from modgate.inference.manifest import ImageInput, Manifest
+from modgate.media.cache import RecentlyUsed
+from modgate.media.decode import decode
+from modgate.media.errors import MediaError, MediaProblem
+from modgate.media.limits import Limits
+from modgate.media.pool import DecodePool
+from modgate.media.preprocess import Tensor, preprocess, probabilities
+from modgate.media.sniff import Kind, kind_of
+from modgate.media.taxonomy import Score, default_thresholds, fuse, needed, offered
+from modgate.message import Media
+
+__all__ = ["ImageDetector", "ImageInspector", "ImageModel", "Judgement"]
+
+_HASHED_INLINE = 256 * 1024
+"""Bytes that are hashed on the event loop, at 1 GB/s or more; larger files are hashed in a worker."""
+
+_OF_THE_BYTES = frozenset(
+    {MediaProblem.UNSUPPORTED, MediaProblem.TOO_LARGE, MediaProblem.TOO_COMPLEX, MediaProblem.DAMAGED}
+)
+"""Problems that the same bytes will always have, and so worth remembering."""
+
+
+class ImageModel(Protocol):
+    """A loaded image bundle behind its queue."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the model is."""
+        ...
+
+    async def scores(self, pixels: Tensor, deadline: float) -> npt.NDArray[np.float32]:
+        """Return the model's output for one input tensor, one number a class.
+
+        Raises:
+            DetectorError: TIMEOUT, OVERLOAD or ERROR.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is known of one picture.
+
+    Attributes:
+        scores: By label. With a problem, what those models gave that did answer.
+        problem: Why not all is known.
+    """
+
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    problem: MediaError | DetectorError | None = None
+
+
+class ImageDetector:
+    """Asks the image models that are loaded. Its cache outlives rulesets: scores do not depend on rules.
+
+    Args:
+        models: The image bundles in service.
+        pool: Where pictures are decoded.
+        limits: Bounds on one picture.
+        remembered: Pictures whose scores are kept, at about 1 kB each.
+    """
+
+    name = "image"
+    tier = Tier.MODEL
+    cost_us = 45_000.0
+
+    def __init__(
+        self, models: Sequence[ImageModel], pool: DecodePool, *, limits: Limits | None = None, remembered: int = 10_000
+    ) -> None:
+        self._models = [(model, _input_of(model.manifest)) for model in models]
+        self._pool = pool
+        self._limits = limits or Limits()
+        self.cache: RecentlyUsed[bytes, Judgement] = RecentlyUsed(remembered)
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """The labels that the loaded models earn; no other may be asked for."""
+        return offered(model.manifest for model, _ in self._models)
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Thresholds for conditions that name none."""
+        return default_thresholds(model.manifest for model, _ in self._models)
+
+    def configure(self, questions: Sequence[str]) -> "ImageInspector":
+        """Return an inspector for some labels.
+
+        Raises:
+            ValueError: If a label is asked for that no loaded model earns, with the bundle that would be needed.
+        """
+        for label in questions:
+            if label not in self.labels:
+                raise ValueError(needed(label))
+        return ImageInspector(self, frozenset(questions))
+
+    async def judge(self, media: Media, deadline: float) -> Judgement:
+        """Judge one medium; nothing is known, and nothing wrong, if it is no picture and does not claim to be one."""
+        kind = kind_of(media.data, media.mime_type)
+        if kind is Kind.VIDEO:
+            return Judgement(problem=MediaError(MediaProblem.UNSUPPORTED, "videos are not judged"))
+        if kind is not Kind.PICTURE:
+            return Judgement()
+        try:
+            self._limits.check_bytes(media.data)
+            key = await self._digest(media.data, deadline)
+            if (known := self.cache.get(key)) is not None:
+                return known
+            tensors = await self._pool.run(lambda: self._prepare(media.data, deadline), deadline)
+        except MediaError as error:
+            judgement = Judgement(problem=error)
+            if error.problem in _OF_THE_BYTES:
+                self.cache.put(key, judgement)
+            return judgement
+        judgement = await self._ask(tensors, deadline)
+        if judgement.problem is None:
+            self.cache.put(key, judgement)
+        return judgement
+
+    async def _digest(self, data: bytes, deadline: float) -> bytes:
+        if len(data) <= _HASHED_INLINE:
+            return hashlib.sha256(data).digest()
+        return await self._pool.run(lambda: hashlib.sha256(data).digest(), deadline)
+
+    def _prepare(self, data: bytes, deadline: float) -> list[list[Tensor]]:
+        """Return for each frame the input of each model. Runs in a worker thread."""
+        picture = decode(data, deadline, self._limits)
+        return [[preprocess(frame, spec) for _, spec in self._models] for frame in picture.frames]
+
+    async def _ask(self, tensors: list[list[Tensor]], deadline: float) -> Judgement:
+        async def ask(model: ImageModel, spec: ImageInput, tensor: Tensor) -> tuple[Manifest, list[float]]:
+            return model.manifest, probabilities(await model.scores(tensor, deadline), spec).tolist()
+
+        asked = [
+            ask(model, spec, tensor)
+            for frame in tensors
+            for (model, spec), tensor in zip(self._models, frame, strict=True)
+        ]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        known: list[tuple[Manifest, list[float]]] = []
+        problem: DetectorError | None = None
+        for answer in answers:
+            if isinstance(answer, DetectorError):
+                problem = problem or answer
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                known.append(answer)
+        return Judgement(fuse(known), problem)
+
+
+class ImageInspector:
+    """Judges all pictures of a message."""
+
+    def __init__(self, detector: ImageDetector, labels: frozenset[str]) -> None:
+        self._detector = detector
+        self._labels = labels
+
+    async def inspect(self, subject: Subject, deadline: float) -> Report:
+        """Return one finding for each label and picture, whatever its score.
+
+        Raises:
+            DetectorError: If any picture could not be judged, with what the others and the other models gave.
+        """
+        media = subject.message.media
+        if not media:
+            return {}
+        judgements = await asyncio.gather(*(self._detector.judge(medium, deadline) for medium in media))
+        found: dict[str, list[Finding]] = {}
+        for medium, judgement in zip(media, judgements, strict=True):
+            for label in self._labels & judgement.scores.keys():
+                score = judgement.scores[label]
+                finding = Finding(label, score.value, part=f"media:{medium.id}", evidence=score.model)
+                found.setdefault(label, []).append(finding)
+        report = {label: tuple(findings) for label, findings in found.items()}
+        for judgement in judgements:
+            if judgement.problem is not None:
+                raise _error(judgement.problem, report)
+        return report
+
+
+_PROBLEMS = {MediaProblem.DEADLINE: Problem.TIMEOUT, MediaProblem.BUSY: Problem.OVERLOAD}
+
+
+def _error(problem: MediaError | DetectorError, partial: Report) -> DetectorError:
+    if isinstance(problem, DetectorError):
+        return DetectorError(problem.problem, str(problem), partial)
+    return DetectorError(_PROBLEMS.get(problem.problem, Problem.ERROR), str(problem), partial)
+
+
+def _input_of(manifest: Manifest) -> ImageInput:
+    if manifest.image is None:
+        raise ValueError(f"bundle {manifest.name} is no image classifier: its manifest has no `image` section")
+    return manifest.image
