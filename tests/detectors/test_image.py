@@ -87,6 +87,13 @@ async def test_other_media_are_left_alone(detector: ImageDetector, models: list[
     assert [model.asked for model in models] == [0, 0]
 
 
+async def test_the_tiniest_pictures_are_nothing(detector: ImageDetector, models: list[DirectModel]) -> None:
+    """A picture in which nobody can make out anything is not judged: a spacer, or a 25 x 14 reaction."""
+    assert await _inspect(detector, picture_bytes("no_time_for_that_tiny.gif")) == {}
+    assert await _inspect(detector, encode(Image.new("RGB", (1, 1)))) == {}
+    assert [model.asked for model in models] == [0, 0]
+
+
 async def test_a_forwarded_picture_is_judged_once(detector: ImageDetector, models: list[DirectModel]) -> None:
     """The same bytes are answered from memory, also when they are too large to be hashed on the event loop."""
     for data in (picture_bytes("coffee.png"), encode(Image.effect_noise((800, 600), 90).convert("RGB"))):

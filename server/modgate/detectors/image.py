@@ -74,6 +74,10 @@ class ImageDetector:
         pool: Where pictures are decoded.
         limits: Bounds on one picture.
         remembered: Pictures whose scores are kept, at about 1 kB each.
+
+    Attributes:
+        models: The bundles, each with its input.
+        cache: What is known of pictures, by their SHA-256.
     """
 
     name = "image"
@@ -83,7 +87,7 @@ class ImageDetector:
     def __init__(
         self, models: Sequence[ImageModel], pool: DecodePool, *, limits: Limits | None = None, remembered: int = 10_000
     ) -> None:
-        self._models = [(model, _input_of(model.manifest)) for model in models]
+        self.models = [(model, _input_of(model.manifest)) for model in models]
         self._pool = pool
         self._limits = limits or Limits()
         self.cache: RecentlyUsed[bytes, Judgement] = RecentlyUsed(remembered)
@@ -91,12 +95,12 @@ class ImageDetector:
     @property
     def labels(self) -> frozenset[str]:
         """The labels that the loaded models earn; no other may be asked for."""
-        return offered(model.manifest for model, _ in self._models)
+        return offered(model.manifest for model, _ in self.models)
 
     @property
     def thresholds(self) -> dict[str, float]:
         """Thresholds for conditions that name none."""
-        return default_thresholds(model.manifest for model, _ in self._models)
+        return default_thresholds(model.manifest for model, _ in self.models)
 
     def configure(self, questions: Sequence[str]) -> "ImageInspector":
         """Return an inspector for some labels.
@@ -140,7 +144,9 @@ class ImageDetector:
     def _prepare(self, data: bytes, deadline: float) -> list[list[Tensor]]:
         """Return for each frame the input of each model. Runs in a worker thread."""
         picture = decode(data, deadline, self._limits)
-        return [[preprocess(frame, spec) for _, spec in self._models] for frame in picture.frames]
+        if min(picture.width, picture.height) < self._limits.smallest:
+            return []
+        return [[preprocess(frame, spec) for _, spec in self.models] for frame in picture.frames]
 
     async def _ask(self, tensors: list[list[Tensor]], deadline: float) -> Judgement:
         async def ask(model: ImageModel, spec: ImageInput, tensor: Tensor) -> tuple[Manifest, list[float]]:
@@ -149,7 +155,7 @@ class ImageDetector:
         asked = [
             ask(model, spec, tensor)
             for frame in tensors
-            for (model, spec), tensor in zip(self._models, frame, strict=True)
+            for (model, spec), tensor in zip(self.models, frame, strict=True)
         ]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         known: list[tuple[Manifest, list[float]]] = []

@@ -26,6 +26,8 @@ Pixels = npt.NDArray[np.uint8]
 # warns, here fatally, from this size on.
 Image.MAX_IMAGE_PIXELS = max(Limits().pixels.values())
 warnings.simplefilter("error", Image.DecompressionBombWarning)
+# Pillow remarks on odd metadata; a stranger's file must not write to the server's standard error.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _ORIENTATION = 0x0112
 _TURNS = {

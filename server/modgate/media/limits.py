@@ -38,6 +38,8 @@ class Limits:
         scanned: Pixels times scans of a JPEG with several scans: each scan touches the whole picture again.
         frames: Frames of an animation that are judged.
         walked: Pixels of an animation that are decoded to reach those frames.
+        smallest: Shorter side in pixels under which classifiers are not asked: they know nothing so small, and score it
+            at random (a 25 x 14 reaction GIF got 0.76 for nudity), and nobody can make out a picture in it.
         working: Pixels of a decoded frame that is kept for the models; larger ones are shrunk first.
     """
 
@@ -47,6 +49,7 @@ class Limits:
     scanned: int = 100 * _MEGA
     frames: int = 4
     walked: int = 10 * _MEGA
+    smallest: int = 32
     working: int = 2 * _MEGA
 
     def check_bytes(self, data: bytes) -> None:
