@@ -1,0 +1,207 @@
+"""Web domains that a text names, against lists: plain, disguised, internationalised."""
+
+import re
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from modgate.detectors.base import Example, Finding, Report, Span, Subject, Tier
+from modgate.detectors.suffixes import public_suffixes
+
+__all__ = ["DomainDetector", "DomainInspector", "DomainQuestion", "Host", "fold_host", "hosts"]
+
+_DOTS = ".。．｡"
+_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
+_DISGUISED_DOT = r"(?:\s?[.。．｡]\s?|\s?[\[({<]\s?(?:[.。．｡]|dot)\s?[\])}>]\s?|\s+(?:dot|d0t)\s+)"
+_PLAIN = re.compile(
+    rf"(?<![\w.-])(?P<scheme>(?:h[tx]{{2}}ps?|ftp|wss?)(?:://|\[:\]//|:\\\\))?(?:[^\s/@]{{1,64}}@)?"
+    rf"(?P<host>(?:{_LABEL}[{_DOTS}])+{_LABEL})[{_DOTS}]?(?P<rest>:\d{{1,5}}(?!\d))?(?P<path>[/?#]\S*)?",
+    re.IGNORECASE,
+)
+_DISGUISED = re.compile(
+    rf"(?<![\w.-])(?P<scheme>(?:h[tx]{{2}}ps?|ftp)\s?(?::|\[:\])\s?//\s?)?"
+    rf"(?P<host>(?:{_LABEL}{_DISGUISED_DOT}){{1,4}}{_LABEL})(?P<path>[/?#]\S*)?",
+    re.IGNORECASE,
+)
+_ANY_DOT = re.compile(r"[.。．｡]|\bd[o0]t\b", re.IGNORECASE)
+_SPLIT_PLAIN = re.compile(f"[{_DOTS}]")
+_SPLIT_DISGUISED = re.compile(_DISGUISED_DOT, re.IGNORECASE)
+_STRONG = frozenset(
+    {"com", "net", "org", "info", "biz", "xyz", "top", "shop", "online", "site", "club", "vip", "app", "ru"}
+)
+"""Endings that a disguised host must have to count as a domain when it is on no list."""
+_AMBIGUOUS = frozenset({
+    "am", "as", "at", "be", "by", "do", "go", "in", "is", "it", "la", "ma", "me", "mu", "my", "no", "pa", "so", "to",
+    "us", "rs", "sh", "py", "md", "pl", "ps", "cc", "ml", "mov", "zip", "cs", "ai", "gg", "np", "tl", "id", "et", "om",
+})  # fmt: skip
+"""Endings that are also words or file types: `ok.so`, `main.py`; without scheme, www or path they are no domain."""
+
+
+_LONGEST_HOST = 253
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host name in a text.
+
+    Attributes:
+        name: Folded: lower case, plain dots, Unicode rather than punycode.
+        span: The whole address, with scheme and path.
+        explicit: Whether scheme, `www` or a path mark it as an address.
+        disguised: Whether dots or scheme were written so that programs overlook them.
+        mail: Whether it is the host of an e-mail address.
+    """
+
+    name: str
+    span: Span
+    explicit: bool
+    disguised: bool
+    mail: bool = False
+
+
+def fold_host(host: str) -> str:
+    """Return the canonical form of a host name: compatibility forms folded, punycode decoded, lower case."""
+    folded = unicodedata.normalize("NFKC", host).replace("。", ".").casefold().strip(".")
+    if "xn--" not in folded:
+        return folded
+    labels = []
+    for label in folded.split("."):
+        if label.startswith("xn--"):
+            with suppress(UnicodeError, ValueError):
+                labels.append(label[4:].encode("ascii").decode("punycode"))
+                continue
+        labels.append(label)
+    return ".".join(labels)
+
+
+def _without_punctuation(text: str, match: re.Match[str]) -> int:
+    """Return where an address ends, less the punctuation of the sentence around it."""
+    end = match.end()
+    while end > match.end("host") and text[end - 1] in ".,;:!?)]}'\"»":
+        end -= 1
+    return end
+
+
+def hosts(text: str) -> Iterator[Host]:
+    """Yield everything in `text` that looks like a host name; most are checked against lists only."""
+    if _ANY_DOT.search(text) is None:
+        return
+    taken: list[tuple[int, int]] = []
+    for match in _PLAIN.finditer(text):
+        scheme = match["scheme"] or ""
+        name = fold_host(".".join(_SPLIT_PLAIN.split(match["host"])))
+        taken.append(match.span())
+        end = _without_punctuation(text, match)
+        explicit = bool(scheme or match["path"] or name.startswith("www."))
+        before = text[match.start("host") - 1] if match.start("host") else ""
+        yield Host(name, Span(match.start(), end), explicit, "x" in scheme.lower(), mail=before == "@" and not scheme)
+    for match in _DISGUISED.finditer(text):
+        if any(start <= match.start() and match.end() <= end for start, end in taken):
+            continue
+        labels = _SPLIT_DISGUISED.split(match["host"])
+        span = Span(match.start(), _without_punctuation(text, match))
+        yield Host(fold_host(".".join(labels)), span, bool(match["scheme"]), disguised=True)
+
+
+def _suffixes_of(name: str) -> Iterator[str]:
+    """Yield `name` and every parent domain of it, from the longest that DNS allows."""
+    name = name[-_LONGEST_HOST:]
+    yield name
+    while "." in name:
+        name = name.partition(".")[2]
+        yield name
+
+
+@dataclass(frozen=True, slots=True)
+class DomainQuestion:
+    """Whether a text names a domain that is listed (or, for `listed=False`, one that is not).
+
+    Attributes:
+        label: Label of the finding.
+        entries: Domains; each covers its subdomains.
+        listed: Which of the two is looked for.
+    """
+
+    label: str
+    entries: tuple[str, ...]
+    listed: bool = True
+
+
+class DomainInspector:
+    """Compares the hosts of a message with lists of domains."""
+
+    def __init__(self, listed: Mapping[str, frozenset[str]], unlisted: Mapping[str, frozenset[str]]) -> None:
+        self._listed = listed
+        self._unlisted = unlisted
+        self._suffixes = public_suffixes()
+
+    def inspect(self, subject: Subject) -> Report:
+        """Return findings by label of the question."""
+        report: dict[str, list[Finding]] = {}
+        for part, text in subject.parts.items():
+            for host in hosts(text):
+                parents = tuple(_suffixes_of(host.name))
+                for label, entries in self._listed.items():
+                    entry = next((parent for parent in parents if parent in entries), None)
+                    if entry is not None:
+                        finding = Finding(label, 1.0, (host.span,), part, f"domain {entry}")
+                        report.setdefault(label, []).append(finding)
+                if self._unlisted and self._is_domain(host):
+                    for label, entries in self._unlisted.items():
+                        if entries.isdisjoint(parents):
+                            finding = Finding(label, 1.0, (host.span,), part, "domain that is not on the list")
+                            report.setdefault(label, []).append(finding)
+        return {label: tuple(findings) for label, findings in report.items()}
+
+    def _is_domain(self, host: Host) -> bool:
+        """Whether a host that no list knows is meant as a web domain at all."""
+        ending = host.name.rpartition(".")[2]
+        if host.mail or ending not in self._suffixes:
+            return False
+        if host.explicit:
+            return True
+        return ending in _STRONG if host.disguised else ending not in _AMBIGUOUS
+
+
+def _entry(entry: str) -> str:
+    """Return a list's entry as a folded host name.
+
+    Raises:
+        ValueError: If it is no domain.
+    """
+    bare = re.sub(r"^(?:\w+://)?(?:\*\.)?", "", entry.strip()).rstrip("/")
+    folded = fold_host(bare)
+    if not re.fullmatch(rf"(?:{_LABEL}\.)*{_LABEL}", folded):
+        raise ValueError(f'"{entry}" is not a domain; write e.g. evil.example')
+    return folded
+
+
+class DomainDetector:
+    """Domains in four modes: block listed ones, allow listed ones only, replace them, record them."""
+
+    name = "domain"
+    tier = Tier.CHEAP
+    cost_us = 20.0
+    examples = (
+        Example("see https://evil.example/login now", "bad", (Span(4, 30),), "address of a listed domain"),
+        Example("go to shop.evil.example", "bad", (Span(6, 23),), "subdomain"),
+        Example("hxxp://evil.example", "bad", (Span(0, 19),), "disguised scheme"),
+        Example("evil . example", "bad", (Span(0, 14),), "spaced dot"),
+        Example("evil[.]example", "bad", (Span(0, 14),), "bracketed dot"),
+        Example("evil dot example", "bad", (Span(0, 16),), "dot in words"),
+        Example("notevil.example", "bad", (), "another domain with the same ending"),
+        Example("this example is evil.", "bad", (), "no host"),
+    )
+
+    def configure(self, questions: Sequence[DomainQuestion]) -> DomainInspector:
+        """Return an inspector of all lists.
+
+        Raises:
+            ValueError: If an entry is no domain.
+        """
+        listed: dict[str, frozenset[str]] = {}
+        unlisted: dict[str, frozenset[str]] = {}
+        for question in questions:
+            (listed if question.listed else unlisted)[question.label] = frozenset(map(_entry, question.entries))
+        return DomainInspector(listed, unlisted)
