@@ -1,0 +1,138 @@
+"""What the gate answers: one decision about one message, free of any transport's types."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import IntEnum, StrEnum
+
+from modgate.detectors.base import Span
+from modgate.message import Message
+from modgate.rules.ruleset import FallbackPolicy, Notice, PenaltyType, SanctionScope, Verdict
+
+__all__ = [
+    "Decision",
+    "Fallback",
+    "FallbackReason",
+    "Match",
+    "Outcome",
+    "Penalty",
+    "RuleTrace",
+    "Trace",
+]
+
+
+class FallbackReason(IntEnum):
+    """Why conditions did not finish; a greater value is worse and wins."""
+
+    TIMEOUT = 1
+    OVERLOAD = 2
+    ERROR = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Marks an answer in which a policy stands for what was not known."""
+
+    reason: FallbackReason
+    applied: FallbackPolicy
+    unfinished: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """One finding that made a rule true."""
+
+    rule_id: str
+    rule_revision: int
+    detector: str
+    label: str
+    score: float
+    threshold: float
+    spans: tuple[Span, ...]
+    part: str
+    evidence: str
+    shadow: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Penalty:
+    """An instruction to the gateway: impose this on the sender."""
+
+    type: PenaltyType
+    scope: SanctionScope
+    duration: timedelta | None
+    rule_id: str
+    reason: str
+
+
+class Outcome(StrEnum):
+    """What became of a condition or a rule."""
+
+    TRUE = "true"
+    FALSE = "false"
+    SKIPPED = "skipped"
+    ERRORED = "errored"
+    TIMED_OUT = "timed_out"
+    SHED = "shed"
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One node of a condition tree after evaluation."""
+
+    text: str
+    outcome: Outcome
+    score: float | None = None
+    threshold: float | None = None
+    elapsed: float | None = None
+    children: "tuple[Trace, ...]" = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTrace:
+    """One rule after evaluation."""
+
+    rule_id: str
+    rule_revision: int
+    shadow: bool
+    outcome: Outcome
+    when: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The record of one answer.
+
+    Attributes:
+        id: Unique, sortable by time.
+        message: What was judged.
+        verdict: What to do with it.
+        masked_text: What to deliver instead, if the verdict is MASK.
+        flagged: Whether a moderator should look.
+        matches: Findings of true rules, shadow rules included.
+        fallback: Present only if a live rule's outcome stayed unknown.
+        notice: What the sender learns.
+        penalties: What the gateway should impose.
+        decided_at: Wall-clock seconds since the epoch.
+        elapsed: Seconds from arrival to decision.
+        budget: Seconds that the message had.
+        timings: Seconds by detector, waiting included.
+        ruleset_revision: The snapshot that judged.
+        traces: Explanation, if it was asked for.
+    """
+
+    id: str
+    message: Message
+    verdict: Verdict
+    flagged: bool = False
+    masked_text: str = ""
+    matches: tuple[Match, ...] = ()
+    fallback: Fallback | None = None
+    notice: Notice | None = None
+    penalties: tuple[Penalty, ...] = ()
+    decided_at: float = 0.0
+    elapsed: float = 0.0
+    budget: float = 0.0
+    timings: Mapping[str, float] = field(default_factory=dict)
+    ruleset_revision: str = ""
+    traces: tuple[RuleTrace, ...] = ()

@@ -1,0 +1,193 @@
+"""The way of one message: cheap detectors inline, models under the deadline, then the verdict."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import cast
+
+from modgate.detectors.base import CheapInspector, DetectorError, ModelInspector, Problem, Subject, Tier
+from modgate.gate.decision import Decision, Outcome, Penalty, RuleTrace
+from modgate.gate.facts import Facts, trace, unknown_detectors
+from modgate.gate.plan import Plan, Planner
+from modgate.gate.ports import Clock, Observer, Sanctions, StandingSanction, SystemClock, Violations, new_decision_id
+from modgate.gate.subject import subject_of
+from modgate.gate.verdict import Answer, answer, apply_fallbacks
+from modgate.message import Message
+from modgate.rules.ruleset import Mode, Rule, Ruleset, Verdict
+
+__all__ = ["Gate"]
+
+
+class Gate:
+    """Judges messages by the ruleset in force. Lives on one event loop; holds no locks and does no I/O."""
+
+    def __init__(
+        self,
+        ruleset: Ruleset,
+        *,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+        sanctions: Sanctions | None = None,
+        violations: Violations | None = None,
+        new_id: Callable[[], str] = new_decision_id,
+    ) -> None:
+        self._ruleset = ruleset
+        self._planner = Planner(ruleset)
+        self._clock = clock or SystemClock()
+        self._observer = observer
+        self._sanctions = sanctions
+        self._violations = violations
+        self._new_id = new_id
+
+    @property
+    def ruleset(self) -> Ruleset:
+        """The snapshot that the next message will be judged by."""
+        return self._ruleset
+
+    def swap(self, ruleset: Ruleset) -> None:
+        """Put another ruleset in force; messages in flight finish with the one they began with."""
+        self._planner = Planner(ruleset)
+        self._ruleset = ruleset
+
+    async def judge(
+        self, message: Message, *, arrived: float, deadline: float, explain: bool = False, shed: bool = False
+    ) -> Decision:
+        """Return the decision about a message; always returns, and soon after `deadline` at the latest.
+
+        Args:
+            message: The message.
+            arrived: Monotonic seconds at which it arrived.
+            deadline: Monotonic seconds by which a decision is wanted.
+            explain: Whether to keep every leaf's outcome.
+            shed: Whether there is no capacity for models: their conditions stay unknown with reason OVERLOAD.
+        """
+        ruleset, planner = self._ruleset, self._planner
+        now = self._clock.now()
+        case = _Case(ruleset, subject_of(message, ruleset.custom_paths, now), arrived, deadline)
+        standing = self._sanctions.standing(message, now) if self._sanctions is not None else None
+        if standing is not None:
+            return self._decide(case, _sanctioned(standing))
+        facts = case.facts
+        plan = planner.plan(message)
+        for name in plan.cheap:
+            self._look(case, name)
+        rules = [rule for rule in plan.candidates(facts) if rule.admits is None or rule.admits(message, now)]
+        result = answer(rules, facts, message.text)
+        if result.unknown and result.verdict is not Verdict.BLOCK:
+            wanted = _wanted(case, result)
+            if shed:
+                facts.problems.update(dict.fromkeys(wanted, Problem.OVERLOAD))
+            elif wanted:
+                await self._ask_models(case, rules, wanted)
+                result = answer(rules, facts, message.text)
+            apply_fallbacks(result, facts)
+        return self._decide(case, result, _explain(plan, case) if explain else ())
+
+    def _decide(self, case: "_Case", result: Answer, traces: tuple[RuleTrace, ...] = ()) -> Decision:
+        message, now = case.subject.message, case.subject.now
+        penalties: Sequence[Penalty] = ()
+        if self._violations is not None and any(rule.penalties for rule in result.hits):
+            penalties = self._violations.record(message, result.hits, now)
+        decision = Decision(
+            id=self._new_id(),
+            message=message,
+            verdict=result.verdict,
+            flagged=result.flagged,
+            masked_text=result.masked_text,
+            matches=result.matches,
+            fallback=result.fallback,
+            notice=result.notice,
+            penalties=tuple(penalties),
+            decided_at=now,
+            elapsed=self._clock.monotonic() - case.arrived,
+            budget=case.deadline - case.arrived,
+            timings=case.facts.elapsed,
+            ruleset_revision=case.ruleset.revision,
+            traces=traces,
+        )
+        if self._observer is not None:
+            self._observer.decided(decision)
+        return decision
+
+    def _look(self, case: "_Case", name: str) -> None:
+        inspector = cast("CheapInspector", case.ruleset.inspections[name].inspector)
+        started = self._clock.monotonic()
+        try:
+            case.facts.reports[name] = inspector.inspect(case.subject)
+        except Exception as error:  # noqa: BLE001 - one broken detector must not cost the others' answers
+            self._failed(case, name, error)
+        case.facts.elapsed[name] = self._clock.monotonic() - started
+
+    async def _ask_models(self, case: "_Case", rules: Sequence[Rule], names: Sequence[str]) -> None:
+        if len(names) == 1:
+            await self._ask(case, names[0])
+            return
+        tasks = {asyncio.ensure_future(self._ask(case, name)) for name in names}
+        try:
+            while tasks:
+                _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                # A finished BLOCK is final: nobody waits for the rest.
+                if tasks and answer(rules, case.facts, case.subject.message.text).verdict is Verdict.BLOCK:
+                    return
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _ask(self, case: "_Case", name: str) -> None:
+        inspector = cast("ModelInspector", case.ruleset.inspections[name].inspector)
+        started = self._clock.monotonic()
+        try:
+            # The inspector watches the deadline itself; this guards against one that hangs.
+            async with asyncio.timeout(case.deadline - started):
+                case.facts.reports[name] = await inspector.inspect(case.subject, case.deadline)
+        except TimeoutError:
+            case.facts.problems[name] = Problem.TIMEOUT
+        except Exception as error:  # noqa: BLE001 - one broken detector must not cost the others' answers
+            self._failed(case, name, error)
+        case.facts.elapsed[name] = self._clock.monotonic() - started
+
+    def _failed(self, case: "_Case", name: str, error: Exception) -> None:
+        problem = Problem.ERROR
+        if isinstance(error, DetectorError):
+            problem = error.problem
+            if error.partial is not None:
+                case.facts.reports[name] = error.partial
+        case.facts.problems[name] = problem
+        if problem is Problem.ERROR and self._observer is not None:
+            self._observer.detector_failed(name, error)
+
+
+@dataclass(slots=True)
+class _Case:
+    """One message on its way: the snapshot that judges it, what is known of it, and its time line."""
+
+    ruleset: Ruleset
+    subject: Subject
+    arrived: float
+    deadline: float
+    facts: Facts = field(default_factory=Facts)
+
+
+def _sanctioned(standing: StandingSanction) -> Answer:
+    return Answer(
+        verdict=Verdict.BLOCK, flagged=False, masked_text="", matches=(), notice=standing.notice, hits=(), unknown=()
+    )
+
+
+def _wanted(case: _Case, result: Answer) -> list[str]:
+    wanted = set[str]().union(*(unknown_detectors(rule.when, case.facts) for rule in result.unknown))
+    return [
+        name
+        for name, inspection in case.ruleset.inspections.items()
+        if name in wanted and inspection.tier is Tier.MODEL and name not in case.facts.problems
+    ]
+
+
+def _explain(plan: Plan, case: _Case) -> tuple[RuleTrace, ...]:
+    traces = []
+    for rule in plan.rules:
+        tree = trace(rule.when, case.facts)
+        admitted = rule.admits is None or rule.admits(case.subject.message, case.subject.now)
+        outcome = tree.outcome if admitted else Outcome.SKIPPED
+        traces.append(RuleTrace(rule.id, rule.revision, rule.mode is not Mode.LIVE, outcome, tree))
+    return tuple(traces)

@@ -1,0 +1,75 @@
+"""What the gate needs from outside, as narrow interfaces: time, identity, and what is remembered of senders."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from modgate.gate.decision import Decision, Penalty
+from modgate.message import Message
+from modgate.rules.ruleset import Notice, Rule
+
+__all__ = ["Clock", "Observer", "Sanctions", "StandingSanction", "SystemClock", "Violations", "new_decision_id"]
+
+
+class Clock(Protocol):
+    """The two kinds of time; injected, so that deadlines and windows are tested without sleeping."""
+
+    def monotonic(self) -> float:
+        """Return seconds that only go forward, on the time line of deadlines."""
+        ...
+
+    def now(self) -> float:
+        """Return wall-clock seconds since the epoch."""
+        ...
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    monotonic = staticmethod(time.monotonic)
+    now = staticmethod(time.time)
+
+
+@dataclass(frozen=True, slots=True)
+class StandingSanction:
+    """Why a sender may not post now."""
+
+    sanction_id: str
+    notice: Notice
+
+
+class Sanctions(Protocol):
+    """Sanctions in force; asked once a message, on the event loop: microseconds, no I/O."""
+
+    def standing(self, message: Message, now: float) -> StandingSanction | None:
+        """Return the sanction that keeps the sender from posting, if there is one."""
+        ...
+
+
+class Violations(Protocol):
+    """Counts violations; called on the event loop: microseconds, no I/O."""
+
+    def record(self, message: Message, hits: Sequence[Rule], now: float) -> Sequence[Penalty]:
+        """Count hits of rules with penalties and return what the sender has earned by this message."""
+        ...
+
+
+class Observer(Protocol):
+    """Sees every decision and every failure, for metrics and logs; must not raise."""
+
+    def decided(self, decision: Decision) -> None:
+        """Take note of a decision."""
+        ...
+
+    def detector_failed(self, detector: str, error: Exception) -> None:
+        """Take note of a detector that broke."""
+        ...
+
+
+def new_decision_id() -> str:
+    """Return a 128-bit id as 32 hex digits that sorts by time (the layout of UUID version 7, without dashes)."""
+    milliseconds = time.time_ns() // 1_000_000
+    tail = int.from_bytes(os.urandom(10))
+    return f"{milliseconds:012x}{0x7 << 76 | tail & ((1 << 76) - 1):020x}"
