@@ -1,0 +1,39 @@
+"""onnxruntime sessions, set up for many small requests on few cores."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+__all__ = ["Session"]
+
+Array = npt.NDArray[np.generic]
+
+
+class Session:
+    """One loaded model. `run` may be called by several threads at once.
+
+    Parallelism comes from running requests side by side, not from splitting one: with more than one intra-op thread,
+    threads of concurrent requests fight for the same cores (docs/decisions/threads.md). The memory arena is off:
+    it grows with every new input shape and never shrinks.
+    """
+
+    def __init__(self, model: Path, *, threads: int = 1) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.enable_cpu_mem_arena = False
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self.inputs: tuple[str, ...] = tuple(node.name for node in self._session.get_inputs())
+        self.outputs: tuple[str, ...] = tuple(node.name for node in self._session.get_outputs())
+
+    def run(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
+        """Return the named outputs for the given inputs."""
+        result: list[Array] = self._session.run(list(outputs), dict(feeds))
+        return result
