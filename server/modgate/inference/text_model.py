@@ -1,0 +1,241 @@
+"""A text bundle that is loaded: tokens in, calibrated scores and a sentence embedding out, in one forward pass."""
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from modgate.detectors.base import Span
+from modgate.inference.bundle import Bundle, BundleError
+from modgate.inference.cache import ScoreCache
+from modgate.inference.estimate import ServiceTime
+from modgate.inference.manifest import Manifest
+from modgate.inference.runner import Runner
+from modgate.inference.session import Session
+from modgate.inference.windows import windows
+
+__all__ = ["TextModel", "TextScores"]
+
+_MAX_CHARS = 16_384
+_WARM_UP = ((8, 1), (16, 1), (32, 1), (64, 1), (16, 4), (32, 4))
+
+
+@dataclass(frozen=True, slots=True)
+class TextScores:
+    """What the model says of one text.
+
+    Attributes:
+        probabilities: Calibrated, of shape (labels,): for every label the worst of all windows.
+        spans: For every label the window that decided, in code points of the text; None if there is one window only.
+        embedding: L2-normalised, of shape (windows, dimensions); None if the model has none.
+    """
+
+    probabilities: npt.NDArray[np.float32]
+    spans: tuple[Span, ...] | None
+    embedding: npt.NDArray[np.float32] | None
+
+
+class TextModel:
+    """Scores texts by one bundle. A lane of the runner; `score` is for the event loop, `run` for its workers."""
+
+    max_batch = 8
+    max_units = 512.0
+
+    def __init__(self, bundle: Bundle, runner: Runner, *, threads: int = 1, cache_entries: int = 20_000) -> None:
+        """Load the model and warm it up. Takes a second or two; not for the event loop.
+
+        Raises:
+            BundleError: If the model does not fit the manifest.
+        """
+        if bundle.manifest.text is None:
+            raise BundleError(bundle.manifest.name, "not a text bundle")
+        self.bundle = bundle
+        self._spec = bundle.manifest.text
+        self._runner = runner
+        self._session = Session(bundle.model, threads=threads)
+        self._local = threading.local()
+        self._cache: ScoreCache[TextScores] = ScoreCache(cache_entries)
+        self._outputs = [self._spec.logits] + ([self._spec.embedding] if self._spec.embedding else [])
+        for name in (self._spec.ids, self._spec.mask):
+            if name not in self._session.inputs:
+                raise BundleError(
+                    bundle.manifest.name, f"the model has no input {name!r}; it has {self._session.inputs}"
+                )
+        for name in self._outputs:
+            if name not in self._session.outputs:
+                raise BundleError(
+                    bundle.manifest.name, f"the model has no output {name!r}; it has {self._session.outputs}"
+                )
+        self._calibration = _Calibration(bundle.manifest)
+        self.labels = {label.name: i for i, label in enumerate(bundle.manifest.labels)}
+        self.service_time = self._warm_up()
+
+    @property
+    def name(self) -> str:
+        """The bundle's name."""
+        return self.bundle.manifest.name
+
+    @property
+    def manifest(self) -> Manifest:
+        """The bundle's manifest."""
+        return self.bundle.manifest
+
+    @property
+    def cache(self) -> ScoreCache[TextScores]:
+        """Scores of recent texts."""
+        return self._cache
+
+    async def score(self, text: str, deadline: float) -> TextScores:
+        """Return the scores of one text by a monotonic deadline.
+
+        Raises:
+            DetectorError: If there was no time, no capacity, or the model failed.
+        """
+        text = text[:_MAX_CHARS]
+        return await self._cache.get(text, lambda: self._submit(text, deadline))
+
+    def score_now(self, texts: Sequence[str]) -> list[TextScores]:
+        """Return the scores of texts in this thread, past the queue: for tools and for compiling sentence lists."""
+        scored: list[TextScores] = []
+        for start in range(0, len(texts), self.max_batch):
+            scored += self.run([text[:_MAX_CHARS] for text in texts[start : start + self.max_batch]])
+        return scored
+
+    async def _submit(self, text: str, deadline: float) -> TextScores:
+        result = await self._runner.submit(self, text, self._units(text), deadline)
+        if not isinstance(result, TextScores):
+            raise TypeError(f"lane {self.name} returned {type(result).__name__}")
+        return result
+
+    def _units(self, text: str) -> float:
+        """Estimate the tokens that a text costs, padding and special tokens included, without tokenising it."""
+        # Western text has about four characters a token, other scripts fewer; isascii is free.
+        return 3 + len(text) / (4.0 if text.isascii() else 2.0)
+
+    def run(self, payloads: Sequence[object]) -> list[TextScores]:
+        """Tokenise and score a batch in the calling thread.
+
+        Args:
+            payloads: Texts.
+        """
+        texts = [str(payload) for payload in payloads]
+        rows: list[list[int]] = []
+        places: list[list[Span]] = []
+        for text in texts:
+            cut, spans = self._cut(text)
+            rows += cut
+            places.append(spans)
+        logits, embeddings = self._forward(rows)
+        probabilities = self._calibration.probabilities(logits)
+        results = []
+        first = 0
+        for spans in places:
+            last = first + len(spans)
+            mine = probabilities[first:last]
+            worst = mine.argmax(axis=0)
+            results.append(
+                TextScores(
+                    probabilities=mine.max(axis=0) if last - first > 1 else mine[0],
+                    spans=tuple(spans[i] for i in worst) if last - first > 1 else None,
+                    embedding=None if embeddings is None else embeddings[first:last],
+                )
+            )
+            first = last
+        return results
+
+    def _cut(self, text: str) -> tuple[list[list[int]], list[Span]]:
+        """Return the token rows of a text and the span of the text that each row covers."""
+        spec = self._spec
+        # Lone surrogates cannot be encoded as UTF-8, which the tokenizer works on.
+        clean = text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+        encoding = self._tokenizer().encode(spec.prefix + clean)
+        ids: list[int] = encoding.ids
+        if len(ids) <= spec.max_tokens:
+            return [ids], [Span(0, len(text))]
+        # Special tokens stand at both ends: every window gets its own pair.
+        head, body, tail = ids[:1], ids[1:-1], ids[-1:]
+        offsets = encoding.offsets[1:-1]
+        skip = len(spec.prefix)
+        rows, spans = [], []
+        for start, end in windows(len(body), spec.max_tokens - 2, spec.window_overlap):
+            rows.append(head + body[start:end] + tail)
+            spans.append(Span(max(0, offsets[start][0] - skip), max(0, offsets[end - 1][1] - skip)))
+        return rows, spans
+
+    def _forward(self, rows: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
+        """Run token rows through the model: logits (rows, labels) and embeddings (rows, dimensions)."""
+        if len(rows) > self.max_batch:
+            # Windows of long texts: rows of like length side by side, in batches that stay in the cache.
+            order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+            parts = [
+                (chunk, self._forward([rows[i] for i in chunk]))
+                for chunk in (order[i : i + self.max_batch] for i in range(0, len(order), self.max_batch))
+            ]
+            inverse = np.argsort([i for chunk, _ in parts for i in chunk])
+            logits = np.concatenate([out[0] for _, out in parts])[inverse]
+            embedded = [out[1] for _, out in parts if out[1] is not None]
+            return logits, np.concatenate(embedded)[inverse] if embedded else None
+        longest = max(map(len, rows))
+        ids = np.full((len(rows), longest), self._spec.pad_id, dtype=np.int64)
+        mask = np.zeros((len(rows), longest), dtype=np.int64)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = row
+            mask[i, : len(row)] = 1
+        outputs = self._session.run(self._outputs, {self._spec.ids: ids, self._spec.mask: mask})
+        logits = outputs[0].astype(np.float32, copy=False)
+        return logits, outputs[1].astype(np.float32, copy=False) if len(outputs) > 1 else None
+
+    def _tokenizer(self) -> Tokenizer:
+        # One for every thread: a shared one raises "Already borrowed" under concurrency.
+        tokenizer: Tokenizer | None = getattr(self._local, "tokenizer", None)
+        if tokenizer is None:
+            tokenizer = Tokenizer.from_file(str(self.bundle.file(self._spec.tokenizer)))
+            tokenizer.no_padding()
+            tokenizer.no_truncation()
+            self._local.tokenizer = tokenizer
+        return tokenizer
+
+    def _warm_up(self) -> ServiceTime:
+        """Run typical shapes twice and fit the service time to the second run."""
+        samples = []
+        for length, rows in _WARM_UP:
+            batch = [[1] * min(length, self._spec.max_tokens)] * rows
+            self._forward(batch)
+            started = time.monotonic()
+            logits, _ = self._forward(batch)
+            samples.append((float(length * rows), time.monotonic() - started))
+        if logits.shape[1] != len(self.bundle.manifest.labels):
+            raise BundleError(
+                self.name,
+                f"the model has {logits.shape[1]} outputs, the manifest {len(self.bundle.manifest.labels)} labels",
+            )
+        self.run(["warm-up"])
+        return ServiceTime(samples)
+
+
+class _Calibration:
+    """Logits to probabilities: Platt scaling for every label, softmax within groups."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._scale = np.array([label.calibration.scale for label in manifest.labels], dtype=np.float32)
+        self._offset = np.array([label.calibration.offset for label in manifest.labels], dtype=np.float32)
+        groups: dict[str, list[int]] = {}
+        for i, label in enumerate(manifest.labels):
+            if label.group:
+                groups.setdefault(label.group, []).append(i)
+        self._groups = [np.array(members) for members in groups.values()]
+
+    def probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return probabilities of the same shape (rows, labels)."""
+        scaled = logits * self._scale + self._offset
+        with np.errstate(over="ignore"):
+            result: npt.NDArray[np.float32] = 1.0 / (1.0 + np.exp(-scaled))
+        for members in self._groups:
+            part = scaled[:, members]
+            part = np.exp(part - part.max(axis=1, keepdims=True))
+            result[:, members] = part / part.sum(axis=1, keepdims=True)
+        return result
