@@ -150,7 +150,7 @@ class Gate:
         problem = Problem.ERROR
         if isinstance(error, DetectorError):
             problem = error.problem
-            if error.partial is not None:
+            if error.partial:
                 case.facts.reports[name] = error.partial
         case.facts.problems[name] = problem
         if problem is Problem.ERROR and self._observer is not None:

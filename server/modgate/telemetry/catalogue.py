@@ -1,0 +1,197 @@
+"""Every metric there is: name, unit, labels, and what to do when it moves. docs/metrics.md is made from this."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+__all__ = ["METRICS", "Metric", "Metrics"]
+
+# Edges where the budget is: a bucket that jumps over 200 ms could not show a late answer.
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.125, 0.15, 0.175, 0.19, 0.2, 0.25)
+_BATCH = (1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric.
+
+    Attributes:
+        name: As Prometheus has it, without the suffix `_total`.
+        kind: `counter`, `gauge` or `histogram`.
+        help: What it counts.
+        moves: What to do when it moves.
+        labels: Label names, all of bounded cardinality.
+        buckets: Edges, for histograms.
+    """
+
+    name: str
+    kind: str
+    help: str
+    moves: str
+    labels: tuple[str, ...] = ()
+    buckets: Sequence[float] = ()
+
+
+METRICS = (
+    Metric(
+        "modgate_requests",
+        "counter",
+        "Messages answered, by verdict.",
+        "A sudden share of BLOCK is an attack or a bad rule: see modgate_rule_hits.",
+        ("verdict",),
+    ),
+    Metric(
+        "modgate_request_seconds",
+        "histogram",
+        "Seconds from arrival to answer.",
+        "Above 0.15 s, give the sidecar more CPU or fewer messages.",
+        buckets=_SECONDS,
+    ),
+    Metric(
+        "modgate_fallbacks",
+        "counter",
+        "Answers in which a fallback stood for unknown conditions, by reason and policy.",
+        "TIMEOUT or OVERLOAD: too little CPU. ERROR: see the log for the detector.",
+        ("reason", "applied"),
+    ),
+    Metric(
+        "modgate_invalid_requests",
+        "counter",
+        "Requests that could not be judged.",
+        "A gateway sends what the contract does not allow: the error names the field.",
+    ),
+    Metric(
+        "modgate_detector_seconds",
+        "histogram",
+        "Seconds of a detector for one message, waiting included.",
+        "Shows which detector uses up the budget.",
+        ("detector",),
+        _SECONDS,
+    ),
+    Metric(
+        "modgate_detector_failures",
+        "counter",
+        "Times that a detector broke.",
+        "Should be zero but for unreadable pictures; the log has the error.",
+        ("detector",),
+    ),
+    Metric(
+        "modgate_rule_hits",
+        "counter",
+        "Messages for which a live rule was true.",
+        "A rule that jumps was changed or is being evaded.",
+        ("rule",),
+    ),
+    Metric(
+        "modgate_rule_shadow_hits",
+        "counter",
+        "Messages for which a shadow rule was true.",
+        "What the rule would do if it were live.",
+        ("rule",),
+    ),
+    Metric(
+        "modgate_in_flight",
+        "gauge",
+        "Messages being judged.",
+        "Near the permits, the model tier is about to be shed.",
+    ),
+    Metric(
+        "modgate_shed",
+        "counter",
+        "Messages whose models were not asked for lack of permits.",
+        "Give the sidecar more CPU or spread the load.",
+    ),
+    Metric(
+        "modgate_queue_depth",
+        "gauge",
+        "Jobs that wait for a model.",
+        "Growing: models cannot keep up.",
+    ),
+    Metric(
+        "modgate_batch_size",
+        "histogram",
+        "Jobs in a batch, by model.",
+        "Above 1 means that all workers were busy.",
+        ("model",),
+        _BATCH,
+    ),
+    Metric(
+        "modgate_model_seconds",
+        "histogram",
+        "Seconds of one batch, by model.",
+        "Rises when neighbours take the CPU.",
+        ("model",),
+        _SECONDS,
+    ),
+    Metric(
+        "modgate_score_cache_hits",
+        "counter",
+        "Texts whose scores were known or in the air.",
+        "Its share of all texts is the work saved.",
+    ),
+    Metric(
+        "modgate_score_cache_misses",
+        "counter",
+        "Texts that a model had to score.",
+        "See modgate_score_cache_hits.",
+    ),
+    Metric(
+        "modgate_ruleset_info",
+        "gauge",
+        "Always 1; the revision of the ruleset in force is a label.",
+        "Compare across sidecars after a change.",
+        ("revision",),
+    ),
+    Metric(
+        "modgate_ruleset_reloads",
+        "counter",
+        "Times that the rules were loaded, by result.",
+        "result=error: the new file is bad and the old rules are in force; the log has every problem.",
+        ("result",),
+    ),
+    Metric(
+        "modgate_ruleset_loaded_timestamp_seconds",
+        "gauge",
+        "When the ruleset in force was loaded, in seconds since the epoch.",
+        "Older than the last change: the reload failed.",
+    ),
+    Metric(
+        "modgate_model_info",
+        "gauge",
+        "Always 1; name, version and digest of a loaded bundle are labels.",
+        "Compare across sidecars after a change.",
+        ("name", "version", "digest"),
+    ),
+)
+
+
+class Metrics:
+    """The catalogue, alive in one registry. Attribute access is by the name without the prefix."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
+        self._histograms: dict[str, Histogram] = {}
+        for m in METRICS:
+            if m.kind == "counter":
+                self._counters[m.name] = Counter(m.name, m.help, m.labels, registry=self.registry)
+            elif m.kind == "gauge":
+                self._gauges[m.name] = Gauge(m.name, m.help, m.labels, registry=self.registry)
+            else:
+                self._histograms[m.name] = Histogram(
+                    m.name, m.help, m.labels, buckets=tuple(m.buckets), registry=self.registry
+                )
+
+    def counter(self, name: str) -> Counter:
+        """Return a counter of the catalogue, named without the prefix."""
+        return self._counters[f"modgate_{name}"]
+
+    def gauge(self, name: str) -> Gauge:
+        """Return a gauge of the catalogue, named without the prefix."""
+        return self._gauges[f"modgate_{name}"]
+
+    def histogram(self, name: str) -> Histogram:
+        """Return a histogram of the catalogue, named without the prefix."""
+        return self._histograms[f"modgate_{name}"]
