@@ -1,4 +1,4 @@
-"""An image bundle that is loaded: a preprocessed tensor in, class scores out."""
+"""An image bundle that is loaded: a preprocessed tensor in, the model's output out."""
 
 import time
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class ImageModel:
         return self.bundle.manifest
 
     async def scores(self, pixels: npt.NDArray[np.float32], deadline: float) -> npt.NDArray[np.float32]:
-        """Return the class scores of one picture, in the order of the manifest's labels.
+        """Return the model's output for one picture, one number a class in the order of the manifest's labels.
 
         Args:
             pixels: What `modgate.media.preprocess` made for this bundle: float32 with a batch of one.
@@ -71,9 +71,6 @@ class ImageModel:
         """Return the class scores in this thread, past the queue: for tools."""
         output = self._session.run([self._spec.output], {self._spec.input: pixels})[0]
         scores: npt.NDArray[np.float32] = output.reshape(-1).astype(np.float32, copy=False)
-        if self._spec.softmax:
-            scores = np.exp(scores - scores.max())
-            scores /= scores.sum()
         return scores
 
     def run(self, payloads: Sequence[object]) -> list[npt.NDArray[np.float32]]:
