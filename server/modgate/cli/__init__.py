@@ -1,1 +1,5 @@
 """The `modgate` command."""
+
+from modgate.cli.app import main
+
+__all__ = ["main"]

@@ -82,6 +82,7 @@ class ImageDetector:
 
     name = "image"
     tier = Tier.MODEL
+    media_only = True
     cost_us = 45_000.0
 
     def __init__(

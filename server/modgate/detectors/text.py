@@ -1,26 +1,18 @@
 """Detectors that read the text model: labels, sentiment and likeness to sentences, all from one forward pass."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from modgate.detectors.base import DetectorError, Finding, Problem, Report, Subject, Tier
+from modgate.detectors.questions import SentenceList
 from modgate.inference.text_model import TextModel, TextScores
 
-__all__ = ["SentenceList", "SentimentDetector", "SimilarDetector", "TextDetector"]
+__all__ = ["SentimentDetector", "SimilarDetector", "TextDetector"]
 
 _SENTIMENT = {"negative": "sent_negative", "positive": "sent_positive", "neutral": "sent_neutral"}
 _MIN_SCORE = 0.01
-
-
-@dataclass(frozen=True, slots=True)
-class SentenceList:
-    """Sentences that rules compare messages with."""
-
-    name: str
-    entries: tuple[str, ...]
 
 
 class TextDetector:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from modgate.detectors.base import CheapInspector, DetectorError, ModelInspector, Problem, Subject, Tier
+from modgate.detectors.base import CheapInspector, DetectorError, ModelInspector, Problem, Report, Subject, Tier
 from modgate.gate.decision import Decision, Outcome, Penalty, RuleTrace
 from modgate.gate.facts import Facts, trace, unknown_detectors
 from modgate.gate.plan import Plan, Planner
@@ -16,6 +16,8 @@ from modgate.message import Message
 from modgate.rules.ruleset import Mode, Rule, Ruleset, Verdict
 
 __all__ = ["Gate"]
+
+_NOTHING: Report = {}
 
 
 class Gate:
@@ -71,6 +73,8 @@ class Gate:
         plan = planner.plan(message)
         for name in plan.cheap:
             self._look(case, name)
+        if not message.media:
+            facts.reports.update(dict.fromkeys(plan.media, _NOTHING))
         rules = [rule for rule in plan.candidates(facts) if rule.admits is None or rule.admits(message, now)]
         result = answer(rules, facts, message.text)
         if result.unknown and result.verdict is not Verdict.BLOCK:

@@ -5,17 +5,18 @@ cost more than the detectors: a rule without `not` can only be true or unknown i
 findings of a message lead to the rules worth evaluating.
 """
 
-from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 
 from modgate.detectors.base import Tier
 from modgate.gate.facts import Facts
-from modgate.message import ConversationType, Message
-from modgate.rules.ruleset import Condition, Leaf, Mode, Not, Rule, Ruleset
+from modgate.message import Message
+from modgate.rules.ruleset import Condition, Leaf, Not, Rule, Ruleset
+from modgate.rules.select import Selection, Selector
 
 __all__ = ["Plan", "Planner", "leaves_of"]
 
-_CACHED_PLACES = 4096
+_CACHED_PLANS = 4096
 
 
 def leaves_of(condition: Condition) -> Iterator[Leaf]:
@@ -39,14 +40,16 @@ class Plan:
     Attributes:
         rules: In the order of the ruleset.
         cheap: Names of the cheap detectors that these rules need, in order of cost.
+        media: Names of the detectors that have nothing to look at in a message without media.
     """
 
-    __slots__ = ("_always", "_by_detector", "_by_label", "cheap", "rules")
+    __slots__ = ("_always", "_by_detector", "_by_label", "cheap", "media", "rules")
 
-    def __init__(self, rules: tuple[Rule, ...], ruleset: Ruleset) -> None:
-        self.rules = rules
-        needed = set().union(*(rule.detectors for rule in rules)) if rules else set()
-        self.cheap = tuple(n for n, i in ruleset.inspections.items() if n in needed and i.tier is Tier.CHEAP)
+    def __init__(self, selection: Selection, ruleset: Ruleset) -> None:
+        self.rules = rules = selection.rules
+        needed = [i for name, i in ruleset.inspections.items() if name in selection.detectors]
+        self.cheap = tuple(i.detector for i in needed if i.tier is Tier.CHEAP)
+        self.media = tuple(i.detector for i in needed if i.media_only)
         by_label: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         by_detector: defaultdict[str, list[int]] = defaultdict(list)
         self._always = tuple(i for i, rule in enumerate(rules) if _has_negation(rule.when))
@@ -77,39 +80,16 @@ class Planner:
 
     def __init__(self, ruleset: Ruleset) -> None:
         self._ruleset = ruleset
-        self._rules = tuple(rule for rule in ruleset.rules if rule.mode is not Mode.DRAFT)
-        # Without a rule for single conversations, all conversations of a type share one plan.
-        self._per_conversation = any(rule.scope.conversation_ids for rule in self._rules)
-        self._per_app = any(rule.scope.apps for rule in self._rules)
-        self._plans: OrderedDict[tuple[str, ConversationType | None, str], Plan] = OrderedDict()
+        self._selector = Selector(ruleset)
+        self._plans: dict[int, tuple[Selection, Plan]] = {}
 
     def plan(self, message: Message) -> Plan:
         """Return the plan for the message's place."""
-        place = message.conversation
-        key = (
-            message.app_id if self._per_app else "",
-            place.type,
-            place.id if self._per_conversation else "",
-        )
-        plan = self._plans.get(key)
-        if plan is None:
-            plan = self._plans[key] = Plan(self._covering(*key), self._ruleset)
-            if len(self._plans) > _CACHED_PLACES:
-                self._plans.popitem(last=False)
-        elif self._per_conversation:
-            self._plans.move_to_end(key)
-        return plan
-
-    def _covering(self, app_id: str, kind: ConversationType | None, conversation_id: str) -> tuple[Rule, ...]:
-        covering = [rule for rule in self._rules if rule.scope.covers(app_id, kind, conversation_id)]
-        most = _most_specific(covering)
-        return tuple(r for r in covering if not r.group or r.scope.specificity == most[r.group, r.mode])
-
-
-def _most_specific(rules: Iterable[Rule]) -> dict[tuple[str, Mode], int]:
-    # Live and shadow rules compete among themselves: putting a rule in shadow must not switch a live one off.
-    most: dict[tuple[str, Mode], int] = {}
-    for rule in rules:
-        key = (rule.group, rule.mode)
-        most[key] = max(most.get(key, 0), rule.scope.specificity)
-    return most
+        selection = self._selector.select(message.app_id, message.conversation)
+        # By identity: hashing a selection would hash every rule in it. Holding the selection keeps the identity.
+        known = self._plans.get(id(selection))
+        if known is None:
+            if len(self._plans) >= _CACHED_PLANS:
+                self._plans.clear()
+            known = self._plans[id(selection)] = (selection, Plan(selection, self._ruleset))
+        return known[1]

@@ -161,7 +161,7 @@ def model_versions(bundles: Mapping[str, Sequence[Bundle]]) -> dict[str, tuple[p
 def _explanation(decision: Decision) -> pb.Explanation:
     return pb.Explanation(
         rules=[_rule(rule) for rule in decision.traces],
-        steps=[pb.FoldStep(name=name, text=text) for name, text in fold(decision.message.text).steps],
+        steps=[pb.FoldStep(name=name, text=text) for name, text in fold(decision.message.text).steps()],
     )
 
 

@@ -190,7 +190,8 @@ def _inspections(document: Document, plan: _Plan, problems: list[Problem]) -> di
             loc = next(iter(plan.questions[name].values()))
             problems.append(document.problem("rules", plan.owners[name], loc, str(error)))
             continue
-        inspections[name] = Inspection(name, detector.tier, detector.cost_us, inspector)
+        media_only = bool(getattr(detector, "media_only", False))
+        inspections[name] = Inspection(name, detector.tier, detector.cost_us, inspector, media_only)
     return inspections
 
 

@@ -226,12 +226,21 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """One detector, configured for this ruleset."""
+    """One detector, configured for this ruleset.
+
+    Attributes:
+        detector: Its name.
+        tier: Where it runs.
+        cost_us: Typical microseconds for a short message.
+        inspector: Answers the ruleset's questions.
+        media_only: Whether there is nothing to look at in a message without media.
+    """
 
     detector: str
     tier: Tier
     cost_us: float
     inspector: CheapInspector | ModelInspector
+    media_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,98 @@
+"""The composition root: models, detectors and compiled rules from settings. Everything else is given its parts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from modgate.detectors.base import Detector
+from modgate.detectors.cheap import cheap_detectors
+from modgate.detectors.faults import parse_faults, with_faults
+from modgate.detectors.image import ImageDetector
+from modgate.detectors.text import SentimentDetector, SimilarDetector, TextDetector
+from modgate.inference.bundle import Bundle, BundleError, find_bundles
+from modgate.inference.cores import cpu_quota
+from modgate.inference.image_model import ImageModel
+from modgate.inference.runner import Runner
+from modgate.inference.text_model import TextModel
+from modgate.media.limits import Limits as MediaLimits
+from modgate.media.pool import DecodePool
+from modgate.rules import Document, Ruleset, compile_ruleset
+from modgate.settings import ModelSettings, Settings
+from modgate.telemetry import GateObserver
+
+__all__ = ["Engine", "build_engine"]
+
+
+@dataclass(slots=True)
+class Engine:
+    """Loaded models and the detectors over them; they outlive rulesets.
+
+    Attributes:
+        runner: The workers that run models.
+        decoders: The workers that decode pictures.
+        detectors: By name.
+        bundles: Which bundles each detector asks.
+        faults: Drills in force.
+    """
+
+    runner: Runner
+    decoders: DecodePool
+    detectors: dict[str, Detector[Any]]
+    bundles: dict[str, list[Bundle]] = field(default_factory=dict)
+    text: TextModel | None = None
+    faults: tuple[str, ...] = ()
+
+    def compile(self, document: Document) -> Ruleset:
+        """Compile rules for these detectors, with the drills in force. May take seconds; thread-safe."""
+        return with_faults(compile_ruleset(document, self.detectors), parse_faults(self.faults))
+
+    def close(self) -> None:
+        """Stop the workers."""
+        self.runner.close()
+        self.decoders.close()
+
+
+def build_engine(settings: Settings, observer: GateObserver | None = None) -> Engine:
+    """Load and warm up all models. Takes seconds; not for the event loop.
+
+    Raises:
+        BundleError: If a bundle is missing or cannot be used.
+        ValueError: If a drill cannot be read.
+    """
+    parse_faults(settings.fault)
+    models = settings.models
+    workers = models.workers or max(1, round(cpu_quota()))
+    runner = Runner(workers, nice=models.nice, on_batch=observer.batch_ran if observer else None)
+    decoders = DecodePool(workers)
+    try:
+        return _load(settings, runner, decoders)
+    except BaseException:
+        runner.close()
+        decoders.close()
+        raise
+
+
+def _load(settings: Settings, runner: Runner, decoders: DecodePool) -> Engine:
+    models = settings.models
+    found = find_bundles(models.bundles)
+    engine = Engine(runner, decoders, cheap_detectors(), faults=settings.fault)
+    if models.text:
+        bundle = _bundle(found, models.text, models)
+        engine.text = text = TextModel(bundle, runner, cache_entries=models.cache_entries)
+        for detector in (TextDetector(text), SentimentDetector(text), SimilarDetector(text)):
+            engine.detectors[detector.name] = detector
+            engine.bundles[detector.name] = [bundle]
+    if models.images:
+        bundles = [_bundle(found, name, models) for name in models.images]
+        images = [ImageModel(bundle, runner) for bundle in bundles]
+        limits = MediaLimits()
+        engine.detectors["image"] = ImageDetector(images, decoders, limits=limits)
+        engine.bundles["image"] = bundles
+    return engine
+
+
+def _bundle(found: Mapping[str, Any], name: str, models: ModelSettings) -> Bundle:
+    if name not in found:
+        places = ", ".join(map(str, models.bundles))
+        raise BundleError(name, f"not found in {places}; run `modgate models fetch` or set models.bundles")
+    return Bundle.load(found[name])

@@ -1,0 +1,46 @@
+"""The command's parts put together, and what every part does with errors. Exit codes are in docs/cli.md."""
+
+import sys
+
+import typer
+from click import ClickException
+from click.exceptions import Abort, Exit
+
+from modgate.cli import check, models, rules, serving
+from modgate.cli.errors import EXIT_CODES, Failure
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="An inline moderation gate for chat.",
+    pretty_exceptions_enable=False,
+)
+app.command("serve")(serving.serve)
+app.command("healthcheck")(serving.healthcheck)
+app.command("check")(check.check)
+app.command("explain")(check.explain)
+app.command("score")(check.score)
+app.command("lint")(rules.lint)
+app.add_typer(models.app, name="models")
+
+
+def main() -> None:
+    """Run the command; an expected failure is one clear line and a documented exit code."""
+    try:
+        app(standalone_mode=False)
+    except Failure as failure:
+        typer.echo(f"modgate: {failure}", err=True)
+        sys.exit(failure.code)
+    except Exit as done:
+        sys.exit(done.exit_code)
+    except (Abort, KeyboardInterrupt):
+        sys.exit(EXIT_CODES["interrupted"])
+    except ClickException as error:
+        error.show()
+        sys.exit(EXIT_CODES["usage"])
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        sys.stderr.close()
+        sys.exit(0)

@@ -1,0 +1,149 @@
+"""`modgate serve`: the order in which everything starts, and the reverse order in which it stops."""
+
+import asyncio
+import gc
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import structlog
+from prometheus_client import start_http_server
+
+from modgate.assembly import Engine, build_engine
+from modgate.gate import Gate, RecentDecisions
+from modgate.inference.cores import cpu_quota
+from modgate.rpc.health import Health
+from modgate.rpc.moderation_service import ModerationService
+from modgate.rpc.permits import Permits
+from modgate.rpc.server import ListenError, Listeners, until_signal
+from modgate.rpc.translate import model_versions
+from modgate.rpc.validate import Limits
+from modgate.rules import RulesError, Ruleset, RulesSource
+from modgate.settings import Settings
+from modgate.telemetry import GateObserver, Metrics, configure_logs
+
+__all__ = ["serve"]
+
+
+async def serve(settings: Settings, until: Callable[[], Awaitable[str]] = until_signal) -> None:
+    """Serve until told to stop.
+
+    Args:
+        settings: What to serve.
+        until: Returns the reason to stop.
+
+    Raises:
+        BundleError, RulesError, ListenError, ValueError: If it cannot start, with what to do.
+    """
+    started = time.monotonic()
+    configure_logs(settings.log.level, settings.log.format)
+    log = structlog.get_logger("modgate.server")
+    metrics = Metrics()
+    observer = GateObserver(metrics, log_text=settings.log.text, log_decisions=settings.log.decisions)
+    async with AsyncExitStack() as stack:
+        if settings.metrics_listen:
+            stack.callback(_serve_metrics(settings.metrics_listen, metrics))
+        log.info("loading", cores=cpu_quota(), bundles=[settings.models.text, *settings.models.images])
+        engine = await asyncio.to_thread(build_engine, settings, observer)
+        stack.callback(engine.close)
+        if settings.fault:
+            log.warning("DRILL: detectors misbehave on purpose", faults=list(settings.fault))
+        source, gate = await _load_rules(settings, engine, observer, metrics)
+        watching = asyncio.create_task(source.run(load_first=False))
+        stack.callback(watching.cancel)
+        service = _service(settings, engine, gate, metrics)
+        health = Health()
+        await health.start()
+        listeners = Listeners(service, health, settings.limits)
+        bound = await listeners.listen(settings.listen)
+        stack.push_async_callback(listeners.stop, settings.drain_seconds)
+        control = ""
+        if settings.control_listen:
+            control = await listeners.listen_control(settings.control_listen, settings.control, ())
+        for component in ("rules", "models", "accepting"):
+            await health.set(component, ready=True)
+        # What lives now lives for ever: the collector need not look at it again.
+        gc.collect()
+        gc.freeze()
+        _say_ready(bound, control, settings, gate, time.monotonic() - started)
+        reason = await until()
+        log.info("stopping", reason=reason, in_flight=metrics.registry.get_sample_value("modgate_in_flight"))
+    log.info("stopped")
+
+
+async def _load_rules(
+    settings: Settings, engine: Engine, observer: GateObserver, metrics: Metrics
+) -> tuple[RulesSource, Gate]:
+    log = structlog.get_logger("modgate.rules")
+    reloads = metrics.counter("ruleset_reloads")
+    info = metrics.gauge("ruleset_info")
+    loaded = metrics.gauge("ruleset_loaded_timestamp_seconds")
+
+    def took_force(ruleset: Ruleset) -> None:
+        info.clear()
+        info.labels(ruleset.revision).set(1)
+        loaded.set_to_current_time()
+        reloads.labels("ok").inc()
+        for warning in ruleset.warnings:
+            log.warning("rules", warning=warning)
+        log.info("ruleset in force", revision=ruleset.revision, rules=len(ruleset.rules))
+
+    def swap(ruleset: Ruleset) -> None:
+        gate.swap(ruleset)
+        took_force(ruleset)
+
+    def refused(error: RulesError) -> None:
+        reloads.labels("error").inc()
+        log.error("ruleset refused, the old one stays in force", problems=[str(p) for p in error.problems])
+
+    source = RulesSource(settings.rules, engine.compile, swap, refused)
+    first = await asyncio.to_thread(source.read)
+    gate = Gate(first, observer=observer)
+    took_force(first)
+    return source, gate
+
+
+def _service(settings: Settings, engine: Engine, gate: Gate, metrics: Metrics) -> ModerationService:
+    limits = settings.limits
+    metrics.gauge("queue_depth").set_function(engine.runner.depth)
+    for bundles in engine.bundles.values():
+        for bundle in bundles:
+            name, version = bundle.manifest.name, bundle.manifest.version
+            metrics.gauge("model_info").labels(name, version, bundle.digest[:12]).set(1)
+    return ModerationService(
+        gate,
+        limits=Limits(text_bytes=limits.text_bytes, media=limits.media, media_bytes=limits.media_bytes),
+        permits=Permits(limits.in_flight, limits.in_flight_per_app),
+        recent=RecentDecisions(keep_seconds=settings.recent_seconds),
+        metrics=metrics,
+        models=model_versions(engine.bundles),
+        reserve=settings.reserve_ms / 1000,
+        stream_window=limits.stream_window,
+    )
+
+
+def _serve_metrics(address: str, metrics: Metrics) -> Callable[[], None]:
+    host, _, port = address.rpartition(":")
+    try:
+        server, thread = start_http_server(int(port), host or "127.0.0.1", registry=metrics.registry)
+    except (OSError, ValueError) as error:
+        raise ListenError(f"cannot serve metrics on {address}: {error}") from error
+
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return stop
+
+
+def _say_ready(bound: list[str], control: str, settings: Settings, gate: Gate, seconds: float) -> None:
+    places = [f"moderation on {', '.join(bound)}"]
+    if control:
+        places.append(f"control on {control}")
+    if settings.metrics_listen:
+        places.append(f"metrics on http://{settings.metrics_listen}/metrics")
+    line = f"modgate ready: {'; '.join(places)}; ruleset {gate.ruleset.revision} ({seconds:.1f} s)"
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
