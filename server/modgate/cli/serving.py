@@ -7,7 +7,7 @@ from typing import Annotated
 import grpc
 import typer
 import uvloop
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 from modgate.cli.errors import Failure, expected
 from modgate.rpc.serve import serve as run_server
@@ -54,11 +54,13 @@ def healthcheck(
 ) -> None:
     """Exit with 0 if the server says that it is serving."""
     with grpc.insecure_channel(address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        ask = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
         try:
-            answer: health_pb2.HealthCheckResponse = stub.Check(
-                health_pb2.HealthCheckRequest(service=service), timeout=timeout
-            )  # type: ignore[attr-defined]  # the stubs declare no methods
+            answer = ask(health_pb2.HealthCheckRequest(service=service), timeout=timeout)
         except grpc.RpcError as error:
             reason = error.details() if isinstance(error, grpc.Call) else str(error)
             raise Failure(f"no answer from {address}: {reason}", "unreachable") from error
