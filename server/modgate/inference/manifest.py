@@ -13,6 +13,7 @@ __all__ = [
     "Label",
     "Licence",
     "Manifest",
+    "OcrModels",
     "Task",
     "TextInput",
     "WheelMember",
@@ -113,6 +114,18 @@ class ImageInput(_Part):
     softmax: bool = Field(default=False, description="Whether the output are logits that still need a softmax.")
 
 
+class OcrModels(_Part):
+    """How text in pictures is found; the bundle's `model` is the recogniser, which reads one line of height 48.
+
+    Both take BGR. The recogniser's ONNX metadata holds its `character` list, one a line.
+    """
+
+    detector: str = Field(description="File name of the model that finds lines (differentiable binarisation).")
+    side: int = Field(default=640, ge=32, le=2048, description="Longer side in pixels of what the detector sees.")
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    deviation: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+
 class Licence(_Part):
     """Under what terms the weights may be used."""
 
@@ -133,6 +146,7 @@ class Manifest(_Part):
     labels: tuple[Label, ...] = ()
     text: TextInput | None = None
     image: ImageInput | None = None
+    ocr: OcrModels | None = None
     licence: Licence
     provenance: str = Field(description="Where the weights come from and how they were made.")
 
@@ -145,6 +159,8 @@ class Manifest(_Part):
             wanted.append(self.text.tokenizer)
         if self.task is Task.IMAGE and self.image is None:
             raise ValueError("an image-classification bundle needs an `image` section")
+        if self.ocr is not None:
+            wanted.append(self.ocr.detector)
         for name in wanted:
             if name not in self.files:
                 raise ValueError(f"`files` has no entry for {name}; add its sha256 and size")
