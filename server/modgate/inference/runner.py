@@ -114,6 +114,11 @@ class Runner:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def workers(self) -> int:
+        """How many threads run models."""
+        return len(self._threads)
+
     def depth(self) -> int:
         """Return how many jobs wait."""
         return sum(len(queue.jobs) for queue in self._queues.values())

@@ -1,13 +1,13 @@
 """A text bundle that is loaded: tokens in, calibrated scores and a sentence embedding out, in one forward pass."""
 
-import threading
+import queue
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from modgate.detectors.base import Span
 from modgate.inference.bundle import Bundle, BundleError
@@ -57,7 +57,10 @@ class TextModel:
         self._spec = bundle.manifest.text
         self._runner = runner
         self._session = Session(bundle.model, threads=threads)
-        self._local = threading.local()
+        # One for every thread that may run the model: a shared one raises "Already borrowed" under concurrency.
+        self._tokenizers: queue.SimpleQueue[Tokenizer] = queue.SimpleQueue()
+        for _ in range(runner.workers + 1):
+            self._tokenizers.put(self._load_tokenizer())
         self._cache: ScoreCache[TextScores] = ScoreCache(cache_entries)
         self._outputs = [self._spec.logits] + ([self._spec.embedding] if self._spec.embedding else [])
         for name in (self._spec.ids, self._spec.mask):
@@ -152,7 +155,7 @@ class TextModel:
         spec = self._spec
         # Lone surrogates cannot be encoded as UTF-8, which the tokenizer works on.
         clean = text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
-        encoding = self._tokenizer().encode(spec.prefix + clean)
+        encoding = self._encode(spec.prefix + clean)
         ids: list[int] = encoding.ids
         if len(ids) <= spec.max_tokens:
             return [ids], [Span(0, len(text))]
@@ -189,15 +192,18 @@ class TextModel:
         logits = outputs[0].astype(np.float32, copy=False)
         return logits, outputs[1].astype(np.float32, copy=False) if len(outputs) > 1 else None
 
-    def _tokenizer(self) -> Tokenizer:
-        # One for every thread: a shared one raises "Already borrowed" under concurrency.
-        tokenizer: Tokenizer | None = getattr(self._local, "tokenizer", None)
-        if tokenizer is None:
-            tokenizer = Tokenizer.from_file(str(self.bundle.file(self._spec.tokenizer)))
-            tokenizer.no_padding()
-            tokenizer.no_truncation()
-            self._local.tokenizer = tokenizer
+    def _load_tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer.from_file(str(self.bundle.file(self._spec.tokenizer)))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
         return tokenizer
+
+    def _encode(self, text: str) -> Encoding:
+        tokenizer = self._tokenizers.get()
+        try:
+            return tokenizer.encode(text)
+        finally:
+            self._tokenizers.put(tokenizer)
 
     def _warm_up(self) -> ServiceTime:
         """Run typical shapes twice and fit the service time to the second run."""
