@@ -5,17 +5,20 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from modgate.detectors.base import Example, Finding, Report, Span, Subject, Tier
 from modgate.detectors.suffixes import public_suffixes
+from modgate.detectors.visible import visible
 
-__all__ = ["DomainDetector", "DomainInspector", "DomainQuestion", "Host", "fold_host", "hosts"]
+__all__ = ["DomainDetector", "DomainInspector", "DomainQuestion", "Host", "fold_host", "hosts", "is_web_domain"]
 
 _DOTS = ".。．｡"
-_LABEL = r"[^\W_](?:[\w-]{0,61}[^\W_])?"
-_DISGUISED_DOT = r"(?:\s?[.。．｡]\s?|\s?[\[({<]\s?(?:[.。．｡]|dot)\s?[\])}>]\s?|\s+(?:dot|d0t)\s+)"
+# Labels are possessive (`{0,62}+`): a word that no dot follows is given up at once, so long prose stays cheap.
+_LABEL = r"[^\W_][\w-]{0,62}+"
+_DISGUISED_DOT = r"(?:\s?[.。．｡]\s?|\s?[\[({<]\s?(?:[.。．｡]|dot)\s?[\])}>]\s?|\s{1,3}(?:dot|d0t)\s{1,3})"
 _PLAIN = re.compile(
-    rf"(?<![\w.-])(?P<scheme>(?:h[tx]{{2}}ps?|ftp|wss?)(?:://|\[:\]//|:\\\\))?(?:[^\s/@]{{1,64}}@)?"
+    rf"(?<![\w.-])(?P<scheme>(?:h[tx]{{2}}ps?|ftp|wss?)(?:://|\[:\]//|:\\\\)(?:[^\s/@]{{1,64}}@)?)?"
     rf"(?P<host>(?:{_LABEL}[{_DOTS}])+{_LABEL})[{_DOTS}]?(?P<rest>:\d{{1,5}}(?!\d))?(?P<path>[/?#]\S*)?",
     re.IGNORECASE,
 )
@@ -25,6 +28,7 @@ _DISGUISED = re.compile(
     re.IGNORECASE,
 )
 _ANY_DOT = re.compile(r"[.。．｡]|\bd[o0]t\b", re.IGNORECASE)
+_DISGUISE = re.compile(r"\s[.。．｡]|[.。．｡]\s+[^\W_]|[\[({<]\s?(?:[.。．｡]|dot)|\bd[o0]t\b|\[:", re.IGNORECASE)
 _SPLIT_PLAIN = re.compile(f"[{_DOTS}]")
 _SPLIT_DISGUISED = re.compile(_DISGUISED_DOT, re.IGNORECASE)
 _STRONG = frozenset(
@@ -39,6 +43,8 @@ _AMBIGUOUS = frozenset({
 
 
 _LONGEST_HOST = 253
+_MOST = 200
+"""Addresses of one text that are looked at; a message with more is spam by any other measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +93,8 @@ def hosts(text: str) -> Iterator[Host]:
     """Yield everything in `text` that looks like a host name; most are checked against lists only."""
     if _ANY_DOT.search(text) is None:
         return
-    taken: list[tuple[int, int]] = []
-    for match in _PLAIN.finditer(text):
+    taken = []
+    for match in islice(_PLAIN.finditer(text), _MOST):
         scheme = match["scheme"] or ""
         name = fold_host(".".join(_SPLIT_PLAIN.split(match["host"])))
         taken.append(match.span())
@@ -96,9 +102,15 @@ def hosts(text: str) -> Iterator[Host]:
         explicit = bool(scheme or match["path"] or name.startswith("www."))
         before = text[match.start("host") - 1] if match.start("host") else ""
         yield Host(name, Span(match.start(), end), explicit, "x" in scheme.lower(), mail=before == "@" and not scheme)
-    for match in _DISGUISED.finditer(text):
-        if any(start <= match.start() and match.end() <= end for start, end in taken):
-            continue
+    if _DISGUISE.search(text) is None:
+        return
+    covered = iter(taken)
+    low, high = next(covered, (len(text), len(text)))
+    for match in islice(_DISGUISED.finditer(text), _MOST):
+        while high < match.end() and high < len(text):
+            low, high = next(covered, (len(text), len(text)))
+        if low <= match.start() and match.end() <= high:
+            continue  # a plain address, yielded already
         labels = _SPLIT_DISGUISED.split(match["host"])
         span = Span(match.start(), _without_punctuation(text, match))
         yield Host(fold_host(".".join(labels)), span, bool(match["scheme"]), disguised=True)
@@ -111,6 +123,16 @@ def _suffixes_of(name: str) -> Iterator[str]:
     while "." in name:
         name = name.partition(".")[2]
         yield name
+
+
+def is_web_domain(host: Host) -> bool:
+    """Whether a host that no list knows is meant as a web domain at all, rather than prose or a file name."""
+    ending = host.name.rpartition(".")[2]
+    if host.mail or ending not in public_suffixes():
+        return False
+    if host.explicit:
+        return True
+    return ending in _STRONG if host.disguised else ending not in _AMBIGUOUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,34 +156,26 @@ class DomainInspector:
     def __init__(self, listed: Mapping[str, frozenset[str]], unlisted: Mapping[str, frozenset[str]]) -> None:
         self._listed = listed
         self._unlisted = unlisted
-        self._suffixes = public_suffixes()
 
     def inspect(self, subject: Subject) -> Report:
         """Return findings by label of the question."""
         report: dict[str, list[Finding]] = {}
         for part, text in subject.parts.items():
-            for host in hosts(text):
+            seen = visible(text)
+            for host in hosts(seen.text):
+                span = seen.original(*host.span)
                 parents = tuple(_suffixes_of(host.name))
                 for label, entries in self._listed.items():
                     entry = next((parent for parent in parents if parent in entries), None)
                     if entry is not None:
-                        finding = Finding(label, 1.0, (host.span,), part, f"domain {entry}")
+                        finding = Finding(label, 1.0, (span,), part, f"domain {entry}")
                         report.setdefault(label, []).append(finding)
-                if self._unlisted and self._is_domain(host):
+                if self._unlisted and is_web_domain(host):
                     for label, entries in self._unlisted.items():
                         if entries.isdisjoint(parents):
-                            finding = Finding(label, 1.0, (host.span,), part, "domain that is not on the list")
+                            finding = Finding(label, 1.0, (span,), part, "domain that is not on the list")
                             report.setdefault(label, []).append(finding)
         return {label: tuple(findings) for label, findings in report.items()}
-
-    def _is_domain(self, host: Host) -> bool:
-        """Whether a host that no list knows is meant as a web domain at all."""
-        ending = host.name.rpartition(".")[2]
-        if host.mail or ending not in self._suffixes:
-            return False
-        if host.explicit:
-            return True
-        return ending in _STRONG if host.disguised else ending not in _AMBIGUOUS
 
 
 def _entry(entry: str) -> str:

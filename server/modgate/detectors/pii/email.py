@@ -11,7 +11,7 @@ __all__ = ["Email"]
 
 # Quantifiers are bounded by RFC 5321 (64 characters before the @, 63 in a label), so no text makes this slow.
 _ADDRESS = re.compile(
-    r"(?<![\w.%+-])[\w.%+'-]{1,64}\s?[@＠]\s?(?P<host>(?:\w(?:[\w-]{0,61}\w)?[.。．])+[^\W\d_]{2,24})(?!\w)"
+    r"(?<![\w.%+-])[\w.%+'-]{1,64}+\s?[@＠]\s?(?P<host>(?:\w[\w-]{0,62}+[.。．])+[^\W\d_]{2,24})(?!\w)"
 )
 
 

@@ -8,8 +8,9 @@ import phonenumbers
 
 from modgate.detectors.base import Example, Span
 from modgate.detectors.pii.base import Hit, Settings, near
+from modgate.detectors.pii.numbers import counting
 
-__all__ = ["Phone"]
+__all__ = ["CONTEXT", "Phone", "possible_number"]
 
 _CANDIDATE = re.compile(r"(?<![\w.:/#$€£])(?:\+|00)?[ ]?\(?\d(?:[ \t\u00a0.\-/()‐-―]{0,3}\d){5,16}(?![\w%])(?![.:/]\d)")
 _DIGITS = re.compile(r"\d")
@@ -24,7 +25,7 @@ _NOT_A_NUMBER = re.compile(
 _NANP = re.compile(r"(?:\+?1[\s.-]{0,2})?\(?\d{3}\)?[\s.-]{1,2}\d{3}[\s.-]{1,2}\d{4}")
 _LOCAL = re.compile(r"\d{3}[\s.-]\d{4}")
 _SEPARATOR = re.compile(r"[^\d+]")
-_CONTEXT = frozenset({
+CONTEXT = frozenset({
     "phone", "telephone", "tel", "mobile", "cell", "cellphone", "number", "num", "call", "ring", "text", "txt",
     "sms", "whatsapp", "telegram", "signal", "viber", "imo", "wechat", "digits", "reach", "dial", "contact",
     "fon", "telefon", "handy", "nummer", "ruf", "numéro", "numero", "téléphone", "appelle", "teléfono", "llámame",
@@ -49,6 +50,11 @@ def _plan(number: str, regions: tuple[str, ...]) -> tuple[bool, bool]:
     return False, possible
 
 
+def possible_number(digits: str, settings: Settings) -> bool:
+    """Whether a numbering plan of the deployment knows numbers like `digits`."""
+    return any(_plan(digits, settings.phone_regions))
+
+
 class Phone:
     """Phone numbers, international or of the deployment's regions.
 
@@ -62,7 +68,9 @@ class Phone:
         Example("(212) 555-0123 ok?", "phone", (Span(0, 14),), "valid with separators"),
         Example("my number is 555-123-4567", "phone", (Span(13, 25),), "layout of a number, and a context word"),
         Example("text 07911123456", "phone", (Span(5, 16),), "bare digits, valid in GB, and a context word"),
+        Example("4️⃣1️⃣5️⃣ 5️⃣5️⃣5️⃣ 2️⃣6️⃣7️⃣1️⃣", "phone", (Span(0, 32),), "keycap emoji"),
         Example("I have 1000000 points", "phone", (), "a round figure"),
+        Example("1 2 3 4 5 6 7 8 9 10", "phone", (), "counting"),
         Example("on 2026-11-21 at 10:30", "phone", (), "a date and a time"),
         Example("order 4155552671 shipped", "phone", (), "bare digits without context"),
         Example("ping 192.168.100.200", "phone", (), "an IP address"),
@@ -77,11 +85,11 @@ class Phone:
             raw = match.group().rstrip()
             start = match.start() + len(raw) - len(raw.lstrip())
             raw = raw.lstrip()
-            if _NOT_A_NUMBER.fullmatch(raw):
+            if _NOT_A_NUMBER.fullmatch(raw) or counting(_SEPARATOR.sub("", raw)):
                 continue
             score, why = self._judge(raw, settings.phone_regions, look_up=looked_up < _MOST)
             end = start + len(raw)
-            if near(_CONTEXT, text, start, end):
+            if near(CONTEXT, text, start, end):
                 score, why = min(1.0, score + 0.3), f"{why}, context word"
             elif not text[:start].strip() and not text[end:].strip():
                 score, why = min(1.0, score + 0.15), f"{why}, nothing else in the message"
