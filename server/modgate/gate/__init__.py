@@ -1,12 +1,23 @@
 """The decision: budget, plan, evaluation and verdict, without I/O or transport types."""
 
-from modgate.gate.decision import Decision, Fallback, FallbackReason, Match, Outcome, Penalty, RuleTrace, Trace
+from modgate.gate.decision import (
+    Decision,
+    Delivery,
+    Earned,
+    Fallback,
+    FallbackReason,
+    Match,
+    Outcome,
+    Penalty,
+    RuleTrace,
+    StandingSanction,
+    Trace,
+)
 from modgate.gate.judge import Gate
 from modgate.gate.ports import (
     Clock,
     Observer,
     Sanctions,
-    StandingSanction,
     SystemClock,
     Violations,
     new_decision_id,
@@ -16,6 +27,8 @@ from modgate.gate.recent import RecentDecisions
 __all__ = [
     "Clock",
     "Decision",
+    "Delivery",
+    "Earned",
     "Fallback",
     "FallbackReason",
     "Gate",

@@ -11,12 +11,15 @@ from modgate.rules.ruleset import FallbackPolicy, Notice, PenaltyType, SanctionS
 
 __all__ = [
     "Decision",
+    "Delivery",
+    "Earned",
     "Fallback",
     "FallbackReason",
     "Match",
     "Outcome",
     "Penalty",
     "RuleTrace",
+    "StandingSanction",
     "Trace",
 ]
 
@@ -63,6 +66,51 @@ class Penalty:
     duration: timedelta | None
     rule_id: str
     reason: str
+    sanction_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Earned:
+    """What one message's violations amount to.
+
+    Attributes:
+        penalties: To impose.
+        shadow: What rules in shadow would have imposed.
+        degraded: Whether the shared counters could not be asked, and only what this gate saw was counted.
+    """
+
+    penalties: tuple[Penalty, ...] = ()
+    shadow: tuple[Penalty, ...] = ()
+    degraded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StandingSanction:
+    """Why a sender may not post now.
+
+    Attributes:
+        remaining: Seconds until it ends by itself; None if it has to be lifted.
+    """
+
+    sanction_id: str
+    notice: Notice
+    type: PenaltyType = PenaltyType.MUTE
+    scope: SanctionScope = SanctionScope.CONVERSATION
+    remaining: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Who should not be disturbed by a message that goes out.
+
+    Attributes:
+        push_suppressed: The receiver of the one-to-one conversation has muted the sender.
+        muted_by: Users who muted the sender for themselves, for groups and rooms; a bounded number.
+    """
+
+    push_suppressed: bool
+    muted_by: tuple[str, ...] = ()
 
 
 class Outcome(StrEnum):
@@ -119,6 +167,10 @@ class Decision:
         timings: Seconds by detector, waiting included.
         ruleset_revision: The snapshot that judged.
         traces: Explanation, if it was asked for.
+        shadow_penalties: What rules in shadow would have imposed.
+        penalties_degraded: Whether the shared counters could not be asked.
+        sanction: What kept the sender from posting, if that is why the message is blocked.
+        delivery: Who should not be disturbed; None if nobody.
     """
 
     id: str
@@ -136,3 +188,7 @@ class Decision:
     timings: Mapping[str, float] = field(default_factory=dict)
     ruleset_revision: str = ""
     traces: tuple[RuleTrace, ...] = ()
+    shadow_penalties: tuple[Penalty, ...] = ()
+    penalties_degraded: bool = False
+    sanction: StandingSanction | None = None
+    delivery: Delivery | None = None

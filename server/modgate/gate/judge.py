@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from modgate.detectors.base import CheapInspector, DetectorError, ModelInspector, Problem, Report, Subject, Tier
-from modgate.gate.decision import Decision, Outcome, Penalty, RuleTrace
+from modgate.gate.decision import Decision, Earned, Outcome, RuleTrace, StandingSanction
 from modgate.gate.facts import Facts, trace, unknown_detectors
 from modgate.gate.plan import Plan, Planner
-from modgate.gate.ports import Clock, Observer, Sanctions, StandingSanction, SystemClock, Violations, new_decision_id
+from modgate.gate.ports import Clock, Observer, Sanctions, SystemClock, Violations, new_decision_id
 from modgate.gate.subject import subject_of
 from modgate.gate.verdict import Answer, answer, apply_fallbacks
 from modgate.message import Message
@@ -68,7 +68,7 @@ class Gate:
         case = _Case(ruleset, subject_of(message, ruleset.custom_paths, now), arrived, deadline)
         standing = self._sanctions.standing(message, now) if self._sanctions is not None else None
         if standing is not None:
-            return self._decide(case, _sanctioned(standing))
+            return await self._decide(case, _sanctioned(standing), sanction=standing)
         facts = case.facts
         plan = planner.plan(message)
         for name in plan.cheap:
@@ -85,13 +85,24 @@ class Gate:
                 await self._ask_models(case, rules, wanted)
                 result = answer(rules, facts, message.text)
             apply_fallbacks(result, facts)
-        return self._decide(case, result, _explain(plan, case) if explain else ())
+        return await self._decide(case, result, _explain(plan, case) if explain else ())
 
-    def _decide(self, case: "_Case", result: Answer, traces: tuple[RuleTrace, ...] = ()) -> Decision:
+    async def _decide(
+        self,
+        case: "_Case",
+        result: Answer,
+        traces: tuple[RuleTrace, ...] = (),
+        *,
+        sanction: StandingSanction | None = None,
+    ) -> Decision:
         message, now = case.subject.message, case.subject.now
-        penalties: Sequence[Penalty] = ()
-        if self._violations is not None and any(rule.penalties for rule in result.hits):
-            penalties = self._violations.record(message, result.hits, now)
+        earned = Earned()
+        violated = [rule for rule in (*result.hits, *result.shadow_hits) if rule.penalties]
+        if self._violations is not None and violated:
+            earned = await self._violations.record(message, violated, now)
+        delivery = None
+        if self._sanctions is not None and result.verdict is not Verdict.BLOCK:
+            delivery = self._sanctions.delivery(message)
         decision = Decision(
             id=self._new_id(),
             message=message,
@@ -101,13 +112,17 @@ class Gate:
             matches=result.matches,
             fallback=result.fallback,
             notice=result.notice,
-            penalties=tuple(penalties),
+            penalties=earned.penalties,
             decided_at=now,
             elapsed=self._clock.monotonic() - case.arrived,
             budget=case.deadline - case.arrived,
             timings=case.facts.elapsed,
             ruleset_revision=case.ruleset.revision,
             traces=traces,
+            shadow_penalties=earned.shadow,
+            penalties_degraded=earned.degraded,
+            sanction=sanction,
+            delivery=delivery,
         )
         if self._observer is not None:
             self._observer.decided(decision)

@@ -3,12 +3,11 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from modgate.gate.decision import Decision, Penalty
+from modgate.gate.decision import Decision, Delivery, Earned, StandingSanction
 from modgate.message import Message
-from modgate.rules.ruleset import Notice, Rule
+from modgate.rules.ruleset import Rule
 
 __all__ = ["Clock", "Observer", "Sanctions", "StandingSanction", "SystemClock", "Violations", "new_decision_id"]
 
@@ -32,14 +31,6 @@ class SystemClock:
     now = staticmethod(time.time)
 
 
-@dataclass(frozen=True, slots=True)
-class StandingSanction:
-    """Why a sender may not post now."""
-
-    sanction_id: str
-    notice: Notice
-
-
 class Sanctions(Protocol):
     """Sanctions in force; asked once a message, on the event loop: microseconds, no I/O."""
 
@@ -47,12 +38,19 @@ class Sanctions(Protocol):
         """Return the sanction that keeps the sender from posting, if there is one."""
         ...
 
+    def delivery(self, message: Message) -> Delivery | None:
+        """Return who should not be disturbed by the message, or None if nobody asked for it."""
+        ...
+
 
 class Violations(Protocol):
-    """Counts violations; called on the event loop: microseconds, no I/O."""
+    """Counts violations; awaited on the event loop, only for messages that hit a rule with penalties.
 
-    def record(self, message: Message, hits: Sequence[Rule], now: float) -> Sequence[Penalty]:
-        """Count hits of rules with penalties and return what the sender has earned by this message."""
+    A counter in process never suspends; a shared one has its own small share of the budget and then falls back.
+    """
+
+    async def record(self, message: Message, hits: Sequence[Rule], now: float) -> Earned:
+        """Count hits of rules with penalties, in shadow too, and return what the sender has earned by this message."""
         ...
 
 

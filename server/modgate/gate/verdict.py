@@ -25,6 +25,7 @@ class Answer:
     Attributes:
         hits: Live rules that are true.
         unknown: Rules whose outcome is not known.
+        shadow_hits: Rules in shadow that are true.
     """
 
     verdict: Verdict
@@ -35,6 +36,7 @@ class Answer:
     hits: tuple[Rule, ...]
     unknown: tuple[Rule, ...]
     fallback: Fallback | None = None
+    shadow_hits: tuple[Rule, ...] = ()
 
 
 def answer(rules: Sequence[Rule], facts: Facts, text: str) -> Answer:
@@ -44,6 +46,7 @@ def answer(rules: Sequence[Rule], facts: Facts, text: str) -> Answer:
     a custom payload, blocks. Call `apply_fallbacks` once nothing more will become known.
     """
     hits: list[Rule] = []
+    shadow_hits: list[Rule] = []
     unknown: list[Rule] = []
     matches: list[Match] = []
     verdict = Verdict.ALLOW
@@ -59,6 +62,7 @@ def answer(rules: Sequence[Rule], facts: Facts, text: str) -> Answer:
         found = _matches(rule, facts)
         matches.extend(found)
         if rule.mode is not Mode.LIVE:
+            shadow_hits.append(rule)
             continue
         hits.append(rule)
         flagged = flagged or rule.effect.flag
@@ -78,6 +82,7 @@ def answer(rules: Sequence[Rule], facts: Facts, text: str) -> Answer:
         notice=decisive.effect.notice if decisive else None,
         hits=tuple(hits),
         unknown=tuple(unknown),
+        shadow_hits=tuple(shadow_hits),
     )
 
 

@@ -175,7 +175,14 @@ class SanctionScope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PenaltyClause:
-    """N violations of a rule within a window earn a penalty."""
+    """N violations of a rule within a window earn a penalty.
+
+    Attributes:
+        after: Points in the window that earn it.
+        weight: Points of one violation.
+        cooldown: Least time between two penalties of this clause.
+        decay: Half-life of a violation's points; None if they count in full until they leave the window.
+    """
 
     after: int
     within: timedelta
@@ -185,6 +192,7 @@ class PenaltyClause:
     weight: float = 1.0
     cooldown: timedelta = timedelta(0)
     reason: str = ""
+    decay: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)

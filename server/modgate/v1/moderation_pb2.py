@@ -27,27 +27,27 @@ from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmodgate/v1/moderation.proto\x12\nmodgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x01\n\x0fModerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\t\x12$\n\x07message\x18\x03 \x01(\x0b\x32\x13.modgate.v1.Message\x12\"\n\x06sender\x18\x04 \x01(\x0b\x32\x12.modgate.v1.Sender\x12.\n\x0c\x63onversation\x18\x05 \x01(\x0b\x32\x18.modgate.v1.Conversation\x12\x0f\n\x07\x65xplain\x18\x06 \x01(\x08\"\x9b\x01\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x07sent_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04text\x18\x03 \x01(\t\x12 \n\x05media\x18\x04 \x03(\x0b\x32\x11.modgate.v1.Media\x12\'\n\x06\x63ustom\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\"A\n\x05Media\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tmime_type\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0b\n\x03uri\x18\x04 \x01(\t\"o\n\x06Sender\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xba\x01\n\x0c\x43onversation\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x04type\x18\x02 \x01(\x0e\x32\x1c.modgate.v1.ConversationType\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x08receiver\x18\x06 \x01(\x0b\x32\x14.modgate.v1.Receiver\"b\n\x08Receiver\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04tags\x18\x03 \x03(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc2\x03\n\x10ModerateResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12$\n\x07verdict\x18\x03 \x01(\x0e\x32\x13.modgate.v1.Verdict\x12\x13\n\x0bmasked_text\x18\x04 \x01(\t\x12\x0f\n\x07\x66lagged\x18\x05 \x01(\x08\x12\"\n\x07matches\x18\x06 \x03(\x0b\x32\x11.modgate.v1.Match\x12&\n\x08\x66\x61llback\x18\x07 \x01(\x0b\x32\x14.modgate.v1.Fallback\x12/\n\rsender_notice\x18\x08 \x01(\x0b\x32\x18.modgate.v1.SenderNotice\x12&\n\tpenalties\x18\t \x03(\x0b\x32\x13.modgate.v1.Penalty\x12\"\n\x06timing\x18\n \x01(\x0b\x32\x12.modgate.v1.Timing\x12\x18\n\x10ruleset_revision\x18\x0b \x01(\t\x12(\n\x06models\x18\x0c \x03(\x0b\x32\x18.modgate.v1.ModelVersion\x12,\n\x0b\x65xplanation\x18\r \x01(\x0b\x32\x17.modgate.v1.Explanation\"\xc3\x01\n\x05Match\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x15\n\rrule_revision\x18\x02 \x01(\x03\x12\x10\n\x08\x64\x65tector\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x02\x12\x11\n\tthreshold\x18\x06 \x01(\x02\x12\x1f\n\x05spans\x18\x07 \x03(\x0b\x32\x10.modgate.v1.Span\x12\x0e\n\x06shadow\x18\x08 \x01(\x08\x12\x0c\n\x04part\x18\t \x01(\t\x12\x10\n\x08\x65vidence\x18\n \x01(\t\"\"\n\x04Span\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"w\n\x08\x46\x61llback\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.modgate.v1.FallbackReason\x12+\n\x07\x61pplied\x18\x02 \x01(\x0e\x32\x1a.modgate.v1.FallbackPolicy\x12\x12\n\nunfinished\x18\x03 \x03(\t\"V\n\x0cSenderNotice\x12\x0e\n\x06notify\x18\x01 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x18\n\x10sees_masked_text\x18\x04 \x01(\x08\"\xa8\x01\n\x07Penalty\x12%\n\x04type\x18\x01 \x01(\x0e\x32\x17.modgate.v1.PenaltyType\x12(\n\x05scope\x18\x02 \x01(\x0e\x32\x19.modgate.v1.SanctionScope\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07rule_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\x8c\x01\n\x06Timing\x12(\n\x05total\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x62udget\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\tdetectors\x18\x03 \x03(\x0b\x32\x1a.modgate.v1.DetectorTiming\"N\n\x0e\x44\x65tectorTiming\x12\x10\n\x08\x64\x65tector\x18\x01 \x01(\t\x12*\n\x07\x65lapsed\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"=\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"^\n\x0b\x45xplanation\x12*\n\x05rules\x18\x01 \x03(\x0b\x32\x1b.modgate.v1.RuleExplanation\x12#\n\x05steps\x18\x02 \x03(\x0b\x32\x14.modgate.v1.FoldStep\"\x9f\x01\n\x0fRuleExplanation\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x15\n\rrule_revision\x18\x02 \x01(\x03\x12\x0e\n\x06shadow\x18\x03 \x01(\x08\x12$\n\x07outcome\x18\x04 \x01(\x0e\x32\x13.modgate.v1.Outcome\x12.\n\x04when\x18\x05 \x01(\x0b\x32 .modgate.v1.ConditionExplanation\"\xcc\x01\n\x14\x43onditionExplanation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12$\n\x07outcome\x18\x02 \x01(\x0e\x32\x13.modgate.v1.Outcome\x12\r\n\x05score\x18\x03 \x01(\x02\x12\x11\n\tthreshold\x18\x04 \x01(\x02\x12*\n\x07\x65lapsed\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x08\x63hildren\x18\x06 \x03(\x0b\x32 .modgate.v1.ConditionExplanation\"&\n\x08\x46oldStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t*\x90\x01\n\x10\x43onversationType\x12!\n\x1d\x43ONVERSATION_TYPE_UNSPECIFIED\x10\x00\x12 \n\x1c\x43ONVERSATION_TYPE_ONE_TO_ONE\x10\x01\x12\x1b\n\x17\x43ONVERSATION_TYPE_GROUP\x10\x02\x12\x1a\n\x16\x43ONVERSATION_TYPE_ROOM\x10\x03*Z\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_ALLOW\x10\x01\x12\x10\n\x0cVERDICT_MASK\x10\x02\x12\x11\n\rVERDICT_BLOCK\x10\x03*\x87\x01\n\x0e\x46\x61llbackReason\x12\x1f\n\x1b\x46\x41LLBACK_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x46\x41LLBACK_REASON_TIMEOUT\x10\x01\x12\x1c\n\x18\x46\x41LLBACK_REASON_OVERLOAD\x10\x02\x12\x19\n\x15\x46\x41LLBACK_REASON_ERROR\x10\x03*f\n\x0e\x46\x61llbackPolicy\x12\x1f\n\x1b\x46\x41LLBACK_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46\x41LLBACK_POLICY_SEND\x10\x01\x12\x19\n\x15\x46\x41LLBACK_POLICY_BLOCK\x10\x02*\xe2\x01\n\x0bPenaltyType\x12\x1c\n\x18PENALTY_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11PENALTY_TYPE_MUTE\x10\x01\x12\x15\n\x11PENALTY_TYPE_KICK\x10\x02\x12\x1b\n\x17PENALTY_TYPE_BLOCK_LIST\x10\x03\x12\x1e\n\x1aPENALTY_TYPE_FORCE_OFFLINE\x10\x04\x12\x14\n\x10PENALTY_TYPE_BAN\x10\x05\x12\x17\n\x13PENALTY_TYPE_DELETE\x10\x06\x12\x1b\n\x17PENALTY_TYPE_BLOCK_USER\x10\x07*h\n\rSanctionScope\x12\x1e\n\x1aSANCTION_SCOPE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSANCTION_SCOPE_CONVERSATION\x10\x01\x12\x16\n\x12SANCTION_SCOPE_APP\x10\x02*\x9a\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTCOME_TRUE\x10\x01\x12\x11\n\rOUTCOME_FALSE\x10\x02\x12\x13\n\x0fOUTCOME_SKIPPED\x10\x03\x12\x13\n\x0fOUTCOME_ERRORED\x10\x04\x12\x15\n\x11OUTCOME_TIMED_OUT\x10\x05\x12\x10\n\x0cOUTCOME_SHED\x10\x06\x32\xab\x01\n\x11ModerationService\x12\x45\n\x08Moderate\x12\x1b.modgate.v1.ModerateRequest\x1a\x1c.modgate.v1.ModerateResponse\x12O\n\x0eModerateStream\x12\x1b.modgate.v1.ModerateRequest\x1a\x1c.modgate.v1.ModerateResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bmodgate/v1/moderation.proto\x12\nmodgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc0\x01\n\x0fModerateRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61pp_id\x18\x02 \x01(\t\x12$\n\x07message\x18\x03 \x01(\x0b\x32\x13.modgate.v1.Message\x12\"\n\x06sender\x18\x04 \x01(\x0b\x32\x12.modgate.v1.Sender\x12.\n\x0c\x63onversation\x18\x05 \x01(\x0b\x32\x18.modgate.v1.Conversation\x12\x0f\n\x07\x65xplain\x18\x06 \x01(\x08\"\x9b\x01\n\x07Message\x12\n\n\x02id\x18\x01 \x01(\t\x12+\n\x07sent_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04text\x18\x03 \x01(\t\x12 \n\x05media\x18\x04 \x03(\x0b\x32\x11.modgate.v1.Media\x12\'\n\x06\x63ustom\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\"A\n\x05Media\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tmime_type\x18\x02 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\x12\x0b\n\x03uri\x18\x04 \x01(\t\"o\n\x06Sender\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\r\n\x05roles\x18\x03 \x03(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xba\x01\n\x0c\x43onversation\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x04type\x18\x02 \x01(\x0e\x32\x1c.modgate.v1.ConversationType\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0c\n\x04tags\x18\x04 \x03(\t\x12.\n\ncreated_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x08receiver\x18\x06 \x01(\x0b\x32\x14.modgate.v1.Receiver\"b\n\x08Receiver\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04tags\x18\x03 \x03(\t\x12.\n\ncreated_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb6\x04\n\x10ModerateResponse\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x02 \x01(\t\x12$\n\x07verdict\x18\x03 \x01(\x0e\x32\x13.modgate.v1.Verdict\x12\x13\n\x0bmasked_text\x18\x04 \x01(\t\x12\x0f\n\x07\x66lagged\x18\x05 \x01(\x08\x12\"\n\x07matches\x18\x06 \x03(\x0b\x32\x11.modgate.v1.Match\x12&\n\x08\x66\x61llback\x18\x07 \x01(\x0b\x32\x14.modgate.v1.Fallback\x12/\n\rsender_notice\x18\x08 \x01(\x0b\x32\x18.modgate.v1.SenderNotice\x12&\n\tpenalties\x18\t \x03(\x0b\x32\x13.modgate.v1.Penalty\x12\"\n\x06timing\x18\n \x01(\x0b\x32\x12.modgate.v1.Timing\x12\x18\n\x10ruleset_revision\x18\x0b \x01(\t\x12(\n\x06models\x18\x0c \x03(\x0b\x32\x18.modgate.v1.ModelVersion\x12,\n\x0b\x65xplanation\x18\r \x01(\x0b\x32\x17.modgate.v1.Explanation\x12&\n\x08\x64\x65livery\x18\x0e \x01(\x0b\x32\x14.modgate.v1.Delivery\x12.\n\x08sanction\x18\x0f \x01(\x0b\x32\x1c.modgate.v1.StandingSanction\x12\x1a\n\x12penalties_degraded\x18\x10 \x01(\x08\"5\n\x08\x44\x65livery\x12\x17\n\x0fpush_suppressed\x18\x01 \x01(\x08\x12\x10\n\x08muted_by\x18\x02 \x03(\t\"\xad\x01\n\x10StandingSanction\x12\n\n\x02id\x18\x01 \x01(\t\x12%\n\x04type\x18\x02 \x01(\x0e\x32\x17.modgate.v1.PenaltyType\x12(\n\x05scope\x18\x03 \x01(\x0e\x32\x19.modgate.v1.SanctionScope\x12,\n\tremaining\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\xc3\x01\n\x05Match\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x15\n\rrule_revision\x18\x02 \x01(\x03\x12\x10\n\x08\x64\x65tector\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\r\n\x05score\x18\x05 \x01(\x02\x12\x11\n\tthreshold\x18\x06 \x01(\x02\x12\x1f\n\x05spans\x18\x07 \x03(\x0b\x32\x10.modgate.v1.Span\x12\x0e\n\x06shadow\x18\x08 \x01(\x08\x12\x0c\n\x04part\x18\t \x01(\t\x12\x10\n\x08\x65vidence\x18\n \x01(\t\"\"\n\x04Span\x12\r\n\x05start\x18\x01 \x01(\x05\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x05\"w\n\x08\x46\x61llback\x12*\n\x06reason\x18\x01 \x01(\x0e\x32\x1a.modgate.v1.FallbackReason\x12+\n\x07\x61pplied\x18\x02 \x01(\x0e\x32\x1a.modgate.v1.FallbackPolicy\x12\x12\n\nunfinished\x18\x03 \x03(\t\"V\n\x0cSenderNotice\x12\x0e\n\x06notify\x18\x01 \x01(\x08\x12\x0c\n\x04\x63ode\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x18\n\x10sees_masked_text\x18\x04 \x01(\x08\"\xbd\x01\n\x07Penalty\x12%\n\x04type\x18\x01 \x01(\x0e\x32\x17.modgate.v1.PenaltyType\x12(\n\x05scope\x18\x02 \x01(\x0e\x32\x19.modgate.v1.SanctionScope\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07rule_id\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x13\n\x0bsanction_id\x18\x06 \x01(\t\"\x8c\x01\n\x06Timing\x12(\n\x05total\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12)\n\x06\x62udget\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12-\n\tdetectors\x18\x03 \x03(\x0b\x32\x1a.modgate.v1.DetectorTiming\"N\n\x0e\x44\x65tectorTiming\x12\x10\n\x08\x64\x65tector\x18\x01 \x01(\t\x12*\n\x07\x65lapsed\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"=\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12\x0e\n\x06\x64igest\x18\x03 \x01(\t\"^\n\x0b\x45xplanation\x12*\n\x05rules\x18\x01 \x03(\x0b\x32\x1b.modgate.v1.RuleExplanation\x12#\n\x05steps\x18\x02 \x03(\x0b\x32\x14.modgate.v1.FoldStep\"\x9f\x01\n\x0fRuleExplanation\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x15\n\rrule_revision\x18\x02 \x01(\x03\x12\x0e\n\x06shadow\x18\x03 \x01(\x08\x12$\n\x07outcome\x18\x04 \x01(\x0e\x32\x13.modgate.v1.Outcome\x12.\n\x04when\x18\x05 \x01(\x0b\x32 .modgate.v1.ConditionExplanation\"\xcc\x01\n\x14\x43onditionExplanation\x12\x0c\n\x04text\x18\x01 \x01(\t\x12$\n\x07outcome\x18\x02 \x01(\x0e\x32\x13.modgate.v1.Outcome\x12\r\n\x05score\x18\x03 \x01(\x02\x12\x11\n\tthreshold\x18\x04 \x01(\x02\x12*\n\x07\x65lapsed\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x32\n\x08\x63hildren\x18\x06 \x03(\x0b\x32 .modgate.v1.ConditionExplanation\"&\n\x08\x46oldStep\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t*\x90\x01\n\x10\x43onversationType\x12!\n\x1d\x43ONVERSATION_TYPE_UNSPECIFIED\x10\x00\x12 \n\x1c\x43ONVERSATION_TYPE_ONE_TO_ONE\x10\x01\x12\x1b\n\x17\x43ONVERSATION_TYPE_GROUP\x10\x02\x12\x1a\n\x16\x43ONVERSATION_TYPE_ROOM\x10\x03*Z\n\x07Verdict\x12\x17\n\x13VERDICT_UNSPECIFIED\x10\x00\x12\x11\n\rVERDICT_ALLOW\x10\x01\x12\x10\n\x0cVERDICT_MASK\x10\x02\x12\x11\n\rVERDICT_BLOCK\x10\x03*\x87\x01\n\x0e\x46\x61llbackReason\x12\x1f\n\x1b\x46\x41LLBACK_REASON_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x46\x41LLBACK_REASON_TIMEOUT\x10\x01\x12\x1c\n\x18\x46\x41LLBACK_REASON_OVERLOAD\x10\x02\x12\x19\n\x15\x46\x41LLBACK_REASON_ERROR\x10\x03*f\n\x0e\x46\x61llbackPolicy\x12\x1f\n\x1b\x46\x41LLBACK_POLICY_UNSPECIFIED\x10\x00\x12\x18\n\x14\x46\x41LLBACK_POLICY_SEND\x10\x01\x12\x19\n\x15\x46\x41LLBACK_POLICY_BLOCK\x10\x02*\xe2\x01\n\x0bPenaltyType\x12\x1c\n\x18PENALTY_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11PENALTY_TYPE_MUTE\x10\x01\x12\x15\n\x11PENALTY_TYPE_KICK\x10\x02\x12\x1b\n\x17PENALTY_TYPE_BLOCK_LIST\x10\x03\x12\x1e\n\x1aPENALTY_TYPE_FORCE_OFFLINE\x10\x04\x12\x14\n\x10PENALTY_TYPE_BAN\x10\x05\x12\x17\n\x13PENALTY_TYPE_DELETE\x10\x06\x12\x1b\n\x17PENALTY_TYPE_BLOCK_USER\x10\x07*h\n\rSanctionScope\x12\x1e\n\x1aSANCTION_SCOPE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bSANCTION_SCOPE_CONVERSATION\x10\x01\x12\x16\n\x12SANCTION_SCOPE_APP\x10\x02*\x9a\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x10\n\x0cOUTCOME_TRUE\x10\x01\x12\x11\n\rOUTCOME_FALSE\x10\x02\x12\x13\n\x0fOUTCOME_SKIPPED\x10\x03\x12\x13\n\x0fOUTCOME_ERRORED\x10\x04\x12\x15\n\x11OUTCOME_TIMED_OUT\x10\x05\x12\x10\n\x0cOUTCOME_SHED\x10\x06\x32\xab\x01\n\x11ModerationService\x12\x45\n\x08Moderate\x12\x1b.modgate.v1.ModerateRequest\x1a\x1c.modgate.v1.ModerateResponse\x12O\n\x0eModerateStream\x12\x1b.modgate.v1.ModerateRequest\x1a\x1c.modgate.v1.ModerateResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'modgate.v1.moderation_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CONVERSATIONTYPE']._serialized_start=2819
-  _globals['_CONVERSATIONTYPE']._serialized_end=2963
-  _globals['_VERDICT']._serialized_start=2965
-  _globals['_VERDICT']._serialized_end=3055
-  _globals['_FALLBACKREASON']._serialized_start=3058
-  _globals['_FALLBACKREASON']._serialized_end=3193
-  _globals['_FALLBACKPOLICY']._serialized_start=3195
-  _globals['_FALLBACKPOLICY']._serialized_end=3297
-  _globals['_PENALTYTYPE']._serialized_start=3300
-  _globals['_PENALTYTYPE']._serialized_end=3526
-  _globals['_SANCTIONSCOPE']._serialized_start=3528
-  _globals['_SANCTIONSCOPE']._serialized_end=3632
-  _globals['_OUTCOME']._serialized_start=3635
-  _globals['_OUTCOME']._serialized_end=3789
+  _globals['_CONVERSATIONTYPE']._serialized_start=3187
+  _globals['_CONVERSATIONTYPE']._serialized_end=3331
+  _globals['_VERDICT']._serialized_start=3333
+  _globals['_VERDICT']._serialized_end=3423
+  _globals['_FALLBACKREASON']._serialized_start=3426
+  _globals['_FALLBACKREASON']._serialized_end=3561
+  _globals['_FALLBACKPOLICY']._serialized_start=3563
+  _globals['_FALLBACKPOLICY']._serialized_end=3665
+  _globals['_PENALTYTYPE']._serialized_start=3668
+  _globals['_PENALTYTYPE']._serialized_end=3894
+  _globals['_SANCTIONSCOPE']._serialized_start=3896
+  _globals['_SANCTIONSCOPE']._serialized_end=4000
+  _globals['_OUTCOME']._serialized_start=4003
+  _globals['_OUTCOME']._serialized_end=4157
   _globals['_MODERATEREQUEST']._serialized_start=139
   _globals['_MODERATEREQUEST']._serialized_end=331
   _globals['_MESSAGE']._serialized_start=334
@@ -61,31 +61,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECEIVER']._serialized_start=860
   _globals['_RECEIVER']._serialized_end=958
   _globals['_MODERATERESPONSE']._serialized_start=961
-  _globals['_MODERATERESPONSE']._serialized_end=1411
-  _globals['_MATCH']._serialized_start=1414
-  _globals['_MATCH']._serialized_end=1609
-  _globals['_SPAN']._serialized_start=1611
-  _globals['_SPAN']._serialized_end=1645
-  _globals['_FALLBACK']._serialized_start=1647
-  _globals['_FALLBACK']._serialized_end=1766
-  _globals['_SENDERNOTICE']._serialized_start=1768
-  _globals['_SENDERNOTICE']._serialized_end=1854
-  _globals['_PENALTY']._serialized_start=1857
-  _globals['_PENALTY']._serialized_end=2025
-  _globals['_TIMING']._serialized_start=2028
-  _globals['_TIMING']._serialized_end=2168
-  _globals['_DETECTORTIMING']._serialized_start=2170
-  _globals['_DETECTORTIMING']._serialized_end=2248
-  _globals['_MODELVERSION']._serialized_start=2250
-  _globals['_MODELVERSION']._serialized_end=2311
-  _globals['_EXPLANATION']._serialized_start=2313
-  _globals['_EXPLANATION']._serialized_end=2407
-  _globals['_RULEEXPLANATION']._serialized_start=2410
-  _globals['_RULEEXPLANATION']._serialized_end=2569
-  _globals['_CONDITIONEXPLANATION']._serialized_start=2572
-  _globals['_CONDITIONEXPLANATION']._serialized_end=2776
-  _globals['_FOLDSTEP']._serialized_start=2778
-  _globals['_FOLDSTEP']._serialized_end=2816
-  _globals['_MODERATIONSERVICE']._serialized_start=3792
-  _globals['_MODERATIONSERVICE']._serialized_end=3963
+  _globals['_MODERATERESPONSE']._serialized_end=1527
+  _globals['_DELIVERY']._serialized_start=1529
+  _globals['_DELIVERY']._serialized_end=1582
+  _globals['_STANDINGSANCTION']._serialized_start=1585
+  _globals['_STANDINGSANCTION']._serialized_end=1758
+  _globals['_MATCH']._serialized_start=1761
+  _globals['_MATCH']._serialized_end=1956
+  _globals['_SPAN']._serialized_start=1958
+  _globals['_SPAN']._serialized_end=1992
+  _globals['_FALLBACK']._serialized_start=1994
+  _globals['_FALLBACK']._serialized_end=2113
+  _globals['_SENDERNOTICE']._serialized_start=2115
+  _globals['_SENDERNOTICE']._serialized_end=2201
+  _globals['_PENALTY']._serialized_start=2204
+  _globals['_PENALTY']._serialized_end=2393
+  _globals['_TIMING']._serialized_start=2396
+  _globals['_TIMING']._serialized_end=2536
+  _globals['_DETECTORTIMING']._serialized_start=2538
+  _globals['_DETECTORTIMING']._serialized_end=2616
+  _globals['_MODELVERSION']._serialized_start=2618
+  _globals['_MODELVERSION']._serialized_end=2679
+  _globals['_EXPLANATION']._serialized_start=2681
+  _globals['_EXPLANATION']._serialized_end=2775
+  _globals['_RULEEXPLANATION']._serialized_start=2778
+  _globals['_RULEEXPLANATION']._serialized_end=2937
+  _globals['_CONDITIONEXPLANATION']._serialized_start=2940
+  _globals['_CONDITIONEXPLANATION']._serialized_end=3144
+  _globals['_FOLDSTEP']._serialized_start=3146
+  _globals['_FOLDSTEP']._serialized_end=3184
+  _globals['_MODERATIONSERVICE']._serialized_start=4160
+  _globals['_MODERATIONSERVICE']._serialized_end=4331
 # @@protoc_insertion_point(module_scope)

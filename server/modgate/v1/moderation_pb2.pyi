@@ -513,6 +513,9 @@ class ModerateResponse(_message.Message):
     RULESET_REVISION_FIELD_NUMBER: _builtins.int
     MODELS_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    DELIVERY_FIELD_NUMBER: _builtins.int
+    SANCTION_FIELD_NUMBER: _builtins.int
+    PENALTIES_DEGRADED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request's own id."""
     decision_id: _builtins.str
@@ -525,6 +528,8 @@ class ModerateResponse(_message.Message):
     """Whether a moderator should look, whatever the verdict."""
     ruleset_revision: _builtins.str
     """The ruleset that judged."""
+    penalties_degraded: _builtins.bool
+    """Whether the shared counters could not be asked, so that only what this gate saw was counted."""
     @_builtins.property
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Match]:
         """What was found by rules that were true, shadow rules included."""
@@ -553,6 +558,14 @@ class ModerateResponse(_message.Message):
     def explanation(self) -> Global___Explanation:
         """Why, if asked for."""
 
+    @_builtins.property
+    def delivery(self) -> Global___Delivery:
+        """Who should not be disturbed by the message; absent if nobody."""
+
+    @_builtins.property
+    def sanction(self) -> Global___StandingSanction:
+        """The sanction that kept the sender from posting, if that is why the message is blocked."""
+
     def __init__(
         self,
         *,
@@ -569,14 +582,85 @@ class ModerateResponse(_message.Message):
         ruleset_revision: _builtins.str = ...,
         models: _abc.Iterable[Global___ModelVersion] | None = ...,
         explanation: Global___Explanation | None = ...,
+        delivery: Global___Delivery | None = ...,
+        sanction: Global___StandingSanction | None = ...,
+        penalties_degraded: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["explanation", b"explanation", "fallback", b"fallback", "sender_notice", b"sender_notice", "timing", b"timing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery", "explanation", b"explanation", "fallback", b"fallback", "sanction", b"sanction", "sender_notice", b"sender_notice", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "explanation", b"explanation", "fallback", b"fallback", "flagged", b"flagged", "masked_text", b"masked_text", "matches", b"matches", "models", b"models", "penalties", b"penalties", "request_id", b"request_id", "ruleset_revision", b"ruleset_revision", "sender_notice", b"sender_notice", "timing", b"timing", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "delivery", b"delivery", "explanation", b"explanation", "fallback", b"fallback", "flagged", b"flagged", "masked_text", b"masked_text", "matches", b"matches", "models", b"models", "penalties", b"penalties", "penalties_degraded", b"penalties_degraded", "request_id", b"request_id", "ruleset_revision", b"ruleset_revision", "sanction", b"sanction", "sender_notice", b"sender_notice", "timing", b"timing", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ModerateResponse: _TypeAlias = ModerateResponse  # noqa: Y015
+
+@_typing.final
+class Delivery(_message.Message):
+    """Delivery says how to deliver a message that goes out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUSH_SUPPRESSED_FIELD_NUMBER: _builtins.int
+    MUTED_BY_FIELD_NUMBER: _builtins.int
+    push_suppressed: _builtins.bool
+    """Deliver without a push: the receiver of this one-to-one conversation has muted the sender."""
+    @_builtins.property
+    def muted_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Users who muted the sender for themselves; of a group or room, do not push to these. At most 256."""
+
+    def __init__(
+        self,
+        *,
+        push_suppressed: _builtins.bool = ...,
+        muted_by: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["muted_by", b"muted_by", "push_suppressed", b"push_suppressed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Delivery: _TypeAlias = Delivery  # noqa: Y015
+
+@_typing.final
+class StandingSanction(_message.Message):
+    """StandingSanction is why a sender may not post now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifies the sanction."""
+    type: Global___PenaltyType.ValueType
+    """What is imposed."""
+    scope: Global___SanctionScope.ValueType
+    """How far it reaches."""
+    reason: _builtins.str
+    """Why, for people."""
+    @_builtins.property
+    def remaining(self) -> _duration_pb2.Duration:
+        """How long it still lasts; absent means until it is lifted."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        type: Global___PenaltyType.ValueType = ...,
+        scope: Global___SanctionScope.ValueType = ...,
+        remaining: _duration_pb2.Duration | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["remaining", b"remaining"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "reason", b"reason", "remaining", b"remaining", "scope", b"scope", "type", b"type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StandingSanction: _TypeAlias = StandingSanction  # noqa: Y015
 
 @_typing.final
 class Match(_message.Message):
@@ -741,6 +825,7 @@ class Penalty(_message.Message):
     DURATION_FIELD_NUMBER: _builtins.int
     RULE_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    SANCTION_ID_FIELD_NUMBER: _builtins.int
     type: Global___PenaltyType.ValueType
     """What to impose."""
     scope: Global___SanctionScope.ValueType
@@ -749,6 +834,8 @@ class Penalty(_message.Message):
     """The rule that earned it."""
     reason: _builtins.str
     """Why, for people."""
+    sanction_id: _builtins.str
+    """The sanction that this penalty put in force; the same when a call is repeated."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """For how long; absent means until it is lifted."""
@@ -761,10 +848,11 @@ class Penalty(_message.Message):
         duration: _duration_pb2.Duration | None = ...,
         rule_id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        sanction_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "reason", b"reason", "rule_id", b"rule_id", "scope", b"scope", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "reason", b"reason", "rule_id", b"rule_id", "sanction_id", b"sanction_id", "scope", b"scope", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

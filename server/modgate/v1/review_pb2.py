@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from modgate.v1 import moderation_pb2 as modgate_dot_v1_dot_moderation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17modgate/v1/review.proto\x12\nmodgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmodgate/v1/moderation.proto\"\xdb\x03\n\x0e\x44\x65\x63isionRecord\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12.\n\ndecided_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61pp_id\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12\x11\n\tsender_id\x18\x05 \x01(\t\x12\x13\n\x0breceiver_id\x18\x06 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x07 \x01(\t\x12\x37\n\x11\x63onversation_type\x18\x08 \x01(\x0e\x32\x1c.modgate.v1.ConversationType\x12$\n\x07verdict\x18\t \x01(\x0e\x32\x13.modgate.v1.Verdict\x12\x0f\n\x07\x66lagged\x18\n \x01(\x08\x12\"\n\x07matches\x18\x0b \x03(\x0b\x32\x11.modgate.v1.Match\x12&\n\x08\x66\x61llback\x18\x0c \x01(\x0b\x32\x14.modgate.v1.Fallback\x12\x0c\n\x04text\x18\r \x01(\t\x12\x13\n\x0btext_sha256\x18\x0e \x01(\t\x12\x18\n\x10ruleset_revision\x18\x0f \x01(\t\x12&\n\tpenalties\x18\x10 \x03(\x0b\x32\x13.modgate.v1.Penalty\"\xbe\x02\n\nReviewItem\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x1a.modgate.v1.DecisionRecord\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.modgate.v1.ReviewState\x12\x0e\n\x06origin\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x13\n\x0breporter_id\x18\x06 \x01(\t\x12\x0c\n\x04note\x18\x07 \x01(\t\x12.\n\nflagged_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tmoderator\x18\t \x01(\t\x12.\n\ndecided_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10reported_user_id\x18\x0b \x01(\t\"\x9d\x02\n\x0cReviewFilter\x12(\n\x04\x66rom\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61pp_id\x18\x03 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x04 \x01(\t\x12\x37\n\x11\x63onversation_type\x18\x05 \x01(\x0e\x32\x1c.modgate.v1.ConversationType\x12\x11\n\tsender_id\x18\x06 \x01(\t\x12\x13\n\x0breceiver_id\x18\x07 \x01(\t\x12\x0f\n\x07rule_id\x18\x08 \x01(\t\x12\r\n\x05label\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\"e\n\x12ListFlaggedRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.modgate.v1.ReviewFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x13ListFlaggedResponse\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.modgate.v1.ReviewItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x13WatchFlaggedRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.modgate.v1.ReviewFilter\"<\n\x14WatchFlaggedResponse\x12$\n\x04item\x18\x01 \x01(\x0b\x32\x16.modgate.v1.ReviewItem\"*\n\x0e\x41pproveRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"7\n\x0f\x41pproveResponse\x12$\n\x04item\x18\x01 \x01(\x0b\x32\x16.modgate.v1.ReviewItem\"(\n\x0c\x42lockRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"G\n\rBlockResponse\x12$\n\x04item\x18\x01 \x01(\x0b\x32\x16.modgate.v1.ReviewItem\x12\x10\n\x08withdraw\x18\x02 \x01(\x08\",\n\x10\x41skSenderRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"9\n\x11\x41skSenderResponse\x12$\n\x04item\x18\x01 \x01(\x0b\x32\x16.modgate.v1.ReviewItem\"\xa1\x01\n\x13ListReviewedRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.modgate.v1.ReviewFilter\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.modgate.v1.ReviewState\x12\x11\n\tmoderator\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"V\n\x14ListReviewedResponse\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.modgate.v1.ReviewItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa7\x01\n\x14ReportMessageRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x12\n\nmessage_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x11\n\tsender_id\x18\x04 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x05 \x01(\t\x12\x13\n\x0breporter_id\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0c\n\x04note\x18\x08 \x01(\t\"=\n\x15ReportMessageResponse\x12$\n\x04item\x18\x01 \x01(\x0b\x32\x16.modgate.v1.ReviewItem\"g\n\x11ReportUserRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0breporter_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\":\n\x12ReportUserResponse\x12$\n\x04item\x18\x01 \x01(\x0b\x32\x16.modgate.v1.ReviewItem\"\x1a\n\x18ListReportReasonsRequest\",\n\x19ListReportReasonsResponse\x12\x0f\n\x07reasons\x18\x01 \x03(\t\"\x8d\x01\n\x14SearchHistoryRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.modgate.v1.ReviewFilter\x12$\n\x07verdict\x18\x02 \x01(\x0e\x32\x13.modgate.v1.Verdict\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x15SearchHistoryResponse\x12-\n\tdecisions\x18\x01 \x03(\x0b\x32\x1a.modgate.v1.DecisionRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x10\x45raseUserRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"\x8f\x01\n\x11\x45raseUserResponse\x12;\n\x07removed\x18\x01 \x03(\x0b\x32*.modgate.v1.EraseUserResponse.RemovedEntry\x12\r\n\x05proof\x18\x02 \x01(\t\x1a.\n\x0cRemovedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\x8f\x01\n\x0bReviewState\x12\x1c\n\x18REVIEW_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11REVIEW_STATE_OPEN\x10\x01\x12\x16\n\x12REVIEW_STATE_ASKED\x10\x02\x12\x19\n\x15REVIEW_STATE_APPROVED\x10\x03\x12\x18\n\x14REVIEW_STATE_BLOCKED\x10\x04\x32\xf8\x06\n\rReviewService\x12N\n\x0bListFlagged\x12\x1e.modgate.v1.ListFlaggedRequest\x1a\x1f.modgate.v1.ListFlaggedResponse\x12S\n\x0cWatchFlagged\x12\x1f.modgate.v1.WatchFlaggedRequest\x1a .modgate.v1.WatchFlaggedResponse0\x01\x12\x42\n\x07\x41pprove\x12\x1a.modgate.v1.ApproveRequest\x1a\x1b.modgate.v1.ApproveResponse\x12<\n\x05\x42lock\x12\x18.modgate.v1.BlockRequest\x1a\x19.modgate.v1.BlockResponse\x12H\n\tAskSender\x12\x1c.modgate.v1.AskSenderRequest\x1a\x1d.modgate.v1.AskSenderResponse\x12Q\n\x0cListReviewed\x12\x1f.modgate.v1.ListReviewedRequest\x1a .modgate.v1.ListReviewedResponse\x12T\n\rReportMessage\x12 .modgate.v1.ReportMessageRequest\x1a!.modgate.v1.ReportMessageResponse\x12K\n\nReportUser\x12\x1d.modgate.v1.ReportUserRequest\x1a\x1e.modgate.v1.ReportUserResponse\x12`\n\x11ListReportReasons\x12$.modgate.v1.ListReportReasonsRequest\x1a%.modgate.v1.ListReportReasonsResponse\x12T\n\rSearchHistory\x12 .modgate.v1.SearchHistoryRequest\x1a!.modgate.v1.SearchHistoryResponse\x12H\n\tEraseUser\x12\x1c.modgate.v1.EraseUserRequest\x1a\x1d.modgate.v1.EraseUserResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17modgate/v1/review.proto\x12\nmodgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmodgate/v1/moderation.proto\"\xa9\x05\n\x0e\x44\x65\x63isionRecord\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12.\n\ndecided_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61pp_id\x18\x03 \x01(\t\x12\x12\n\nmessage_id\x18\x04 \x01(\t\x12\x11\n\tsender_id\x18\x05 \x01(\t\x12\x13\n\x0breceiver_id\x18\x06 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x07 \x01(\t\x12\x37\n\x11\x63onversation_type\x18\x08 \x01(\x0e\x32\x1c.modgate.v1.ConversationType\x12$\n\x07verdict\x18\t \x01(\x0e\x32\x13.modgate.v1.Verdict\x12\x0f\n\x07\x66lagged\x18\n \x01(\x08\x12\"\n\x07matches\x18\x0b \x03(\x0b\x32\x11.modgate.v1.Match\x12&\n\x08\x66\x61llback\x18\x0c \x01(\x0b\x32\x14.modgate.v1.Fallback\x12\x0c\n\x04text\x18\r \x01(\t\x12\x13\n\x0btext_sha256\x18\x0e \x01(\t\x12\x18\n\x10ruleset_revision\x18\x0f \x01(\t\x12&\n\tpenalties\x18\x10 \x03(\x0b\x32\x13.modgate.v1.Penalty\x12-\n\x10shadow_penalties\x18\x11 \x03(\x0b\x32\x13.modgate.v1.Penalty\x12\x13\n\x0bsender_name\x18\x12 \x01(\t\x12\x19\n\x11\x63onversation_name\x18\x13 \x01(\t\x12\x13\n\x0bsanction_id\x18\x14 \x01(\t\x12*\n\x07\x65lapsed\x18\x15 \x01(\x0b\x32\x19.google.protobuf.Duration\x12,\n\x0b\x65xplanation\x18\x16 \x01(\x0b\x32\x17.modgate.v1.Explanation\"\xbe\x02\n\nReviewItem\x12\n\n\x02id\x18\x01 \x01(\t\x12,\n\x08\x64\x65\x63ision\x18\x02 \x01(\x0b\x32\x1a.modgate.v1.DecisionRecord\x12&\n\x05state\x18\x03 \x01(\x0e\x32\x17.modgate.v1.ReviewState\x12\x0e\n\x06origin\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x13\n\x0breporter_id\x18\x06 \x01(\t\x12\x0c\n\x04note\x18\x07 \x01(\t\x12.\n\nflagged_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tmoderator\x18\t \x01(\t\x12.\n\ndecided_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10reported_user_id\x18\x0b \x01(\t\"\xb1\x02\n\x0cReviewFilter\x12(\n\x04\x66rom\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x05until\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61pp_id\x18\x03 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x04 \x01(\t\x12\x37\n\x11\x63onversation_type\x18\x05 \x01(\x0e\x32\x1c.modgate.v1.ConversationType\x12\x11\n\tsender_id\x18\x06 \x01(\t\x12\x13\n\x0breceiver_id\x18\x07 \x01(\t\x12\x0f\n\x07rule_id\x18\x08 \x01(\t\x12\r\n\x05label\x18\t \x01(\t\x12\x0e\n\x06reason\x18\n \x01(\t\x12\x12\n\nmessage_id\x18\x0b \x01(\t\"e\n\x12ListFlaggedRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.modgate.v1.ReviewFilter\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"U\n\x13ListFlaggedResponse\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.modgate.v1.ReviewItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x13WatchFlaggedRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.modgate.v1.ReviewFilter\"<\n\x14WatchFlaggedResponse\x12$\n\x04item\x18\x01 \x01(\x0b\x32\x16.modgate.v1.ReviewItem\"*\n\x0e\x41pproveRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"7\n\x0f\x41pproveResponse\x12$\n\x04item\x18\x01 \x01(\x0b\x32\x16.modgate.v1.ReviewItem\"(\n\x0c\x42lockRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"G\n\rBlockResponse\x12$\n\x04item\x18\x01 \x01(\x0b\x32\x16.modgate.v1.ReviewItem\x12\x10\n\x08withdraw\x18\x02 \x01(\x08\",\n\x10\x41skSenderRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04note\x18\x02 \x01(\t\"9\n\x11\x41skSenderResponse\x12$\n\x04item\x18\x01 \x01(\x0b\x32\x16.modgate.v1.ReviewItem\"\xa1\x01\n\x13ListReviewedRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.modgate.v1.ReviewFilter\x12&\n\x05state\x18\x02 \x01(\x0e\x32\x17.modgate.v1.ReviewState\x12\x11\n\tmoderator\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"V\n\x14ListReviewedResponse\x12%\n\x05items\x18\x01 \x03(\x0b\x32\x16.modgate.v1.ReviewItem\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa7\x01\n\x14ReportMessageRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x12\n\nmessage_id\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\x12\x11\n\tsender_id\x18\x04 \x01(\t\x12\x17\n\x0f\x63onversation_id\x18\x05 \x01(\t\x12\x13\n\x0breporter_id\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x0c\n\x04note\x18\x08 \x01(\t\"=\n\x15ReportMessageResponse\x12$\n\x04item\x18\x01 \x01(\x0b\x32\x16.modgate.v1.ReviewItem\"g\n\x11ReportUserRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x13\n\x0breporter_id\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\x12\x0c\n\x04note\x18\x05 \x01(\t\":\n\x12ReportUserResponse\x12$\n\x04item\x18\x01 \x01(\x0b\x32\x16.modgate.v1.ReviewItem\"\x1a\n\x18ListReportReasonsRequest\",\n\x19ListReportReasonsResponse\x12\x0f\n\x07reasons\x18\x01 \x03(\t\"\x8d\x01\n\x14SearchHistoryRequest\x12(\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x18.modgate.v1.ReviewFilter\x12$\n\x07verdict\x18\x02 \x01(\x0e\x32\x13.modgate.v1.Verdict\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"_\n\x15SearchHistoryResponse\x12-\n\tdecisions\x18\x01 \x03(\x0b\x32\x1a.modgate.v1.DecisionRecord\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"3\n\x10\x45raseUserRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\"\x8f\x01\n\x11\x45raseUserResponse\x12;\n\x07removed\x18\x01 \x03(\x0b\x32*.modgate.v1.EraseUserResponse.RemovedEntry\x12\r\n\x05proof\x18\x02 \x01(\t\x1a.\n\x0cRemovedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\x8f\x01\n\x0bReviewState\x12\x1c\n\x18REVIEW_STATE_UNSPECIFIED\x10\x00\x12\x15\n\x11REVIEW_STATE_OPEN\x10\x01\x12\x16\n\x12REVIEW_STATE_ASKED\x10\x02\x12\x19\n\x15REVIEW_STATE_APPROVED\x10\x03\x12\x18\n\x14REVIEW_STATE_BLOCKED\x10\x04\x32\xf8\x06\n\rReviewService\x12N\n\x0bListFlagged\x12\x1e.modgate.v1.ListFlaggedRequest\x1a\x1f.modgate.v1.ListFlaggedResponse\x12S\n\x0cWatchFlagged\x12\x1f.modgate.v1.WatchFlaggedRequest\x1a .modgate.v1.WatchFlaggedResponse0\x01\x12\x42\n\x07\x41pprove\x12\x1a.modgate.v1.ApproveRequest\x1a\x1b.modgate.v1.ApproveResponse\x12<\n\x05\x42lock\x12\x18.modgate.v1.BlockRequest\x1a\x19.modgate.v1.BlockResponse\x12H\n\tAskSender\x12\x1c.modgate.v1.AskSenderRequest\x1a\x1d.modgate.v1.AskSenderResponse\x12Q\n\x0cListReviewed\x12\x1f.modgate.v1.ListReviewedRequest\x1a .modgate.v1.ListReviewedResponse\x12T\n\rReportMessage\x12 .modgate.v1.ReportMessageRequest\x1a!.modgate.v1.ReportMessageResponse\x12K\n\nReportUser\x12\x1d.modgate.v1.ReportUserRequest\x1a\x1e.modgate.v1.ReportUserResponse\x12`\n\x11ListReportReasons\x12$.modgate.v1.ListReportReasonsRequest\x1a%.modgate.v1.ListReportReasonsResponse\x12T\n\rSearchHistory\x12 .modgate.v1.SearchHistoryRequest\x1a!.modgate.v1.SearchHistoryResponse\x12H\n\tEraseUser\x12\x1c.modgate.v1.EraseUserRequest\x1a\x1d.modgate.v1.EraseUserResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,60 +36,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ERASEUSERRESPONSE_REMOVEDENTRY']._loaded_options = None
   _globals['_ERASEUSERRESPONSE_REMOVEDENTRY']._serialized_options = b'8\001'
-  _globals['_REVIEWSTATE']._serialized_start=2991
-  _globals['_REVIEWSTATE']._serialized_end=3134
-  _globals['_DECISIONRECORD']._serialized_start=102
-  _globals['_DECISIONRECORD']._serialized_end=577
-  _globals['_REVIEWITEM']._serialized_start=580
-  _globals['_REVIEWITEM']._serialized_end=898
-  _globals['_REVIEWFILTER']._serialized_start=901
-  _globals['_REVIEWFILTER']._serialized_end=1186
-  _globals['_LISTFLAGGEDREQUEST']._serialized_start=1188
-  _globals['_LISTFLAGGEDREQUEST']._serialized_end=1289
-  _globals['_LISTFLAGGEDRESPONSE']._serialized_start=1291
-  _globals['_LISTFLAGGEDRESPONSE']._serialized_end=1376
-  _globals['_WATCHFLAGGEDREQUEST']._serialized_start=1378
-  _globals['_WATCHFLAGGEDREQUEST']._serialized_end=1441
-  _globals['_WATCHFLAGGEDRESPONSE']._serialized_start=1443
-  _globals['_WATCHFLAGGEDRESPONSE']._serialized_end=1503
-  _globals['_APPROVEREQUEST']._serialized_start=1505
-  _globals['_APPROVEREQUEST']._serialized_end=1547
-  _globals['_APPROVERESPONSE']._serialized_start=1549
-  _globals['_APPROVERESPONSE']._serialized_end=1604
-  _globals['_BLOCKREQUEST']._serialized_start=1606
-  _globals['_BLOCKREQUEST']._serialized_end=1646
-  _globals['_BLOCKRESPONSE']._serialized_start=1648
-  _globals['_BLOCKRESPONSE']._serialized_end=1719
-  _globals['_ASKSENDERREQUEST']._serialized_start=1721
-  _globals['_ASKSENDERREQUEST']._serialized_end=1765
-  _globals['_ASKSENDERRESPONSE']._serialized_start=1767
-  _globals['_ASKSENDERRESPONSE']._serialized_end=1824
-  _globals['_LISTREVIEWEDREQUEST']._serialized_start=1827
-  _globals['_LISTREVIEWEDREQUEST']._serialized_end=1988
-  _globals['_LISTREVIEWEDRESPONSE']._serialized_start=1990
-  _globals['_LISTREVIEWEDRESPONSE']._serialized_end=2076
-  _globals['_REPORTMESSAGEREQUEST']._serialized_start=2079
-  _globals['_REPORTMESSAGEREQUEST']._serialized_end=2246
-  _globals['_REPORTMESSAGERESPONSE']._serialized_start=2248
-  _globals['_REPORTMESSAGERESPONSE']._serialized_end=2309
-  _globals['_REPORTUSERREQUEST']._serialized_start=2311
-  _globals['_REPORTUSERREQUEST']._serialized_end=2414
-  _globals['_REPORTUSERRESPONSE']._serialized_start=2416
-  _globals['_REPORTUSERRESPONSE']._serialized_end=2474
-  _globals['_LISTREPORTREASONSREQUEST']._serialized_start=2476
-  _globals['_LISTREPORTREASONSREQUEST']._serialized_end=2502
-  _globals['_LISTREPORTREASONSRESPONSE']._serialized_start=2504
-  _globals['_LISTREPORTREASONSRESPONSE']._serialized_end=2548
-  _globals['_SEARCHHISTORYREQUEST']._serialized_start=2551
-  _globals['_SEARCHHISTORYREQUEST']._serialized_end=2692
-  _globals['_SEARCHHISTORYRESPONSE']._serialized_start=2694
-  _globals['_SEARCHHISTORYRESPONSE']._serialized_end=2789
-  _globals['_ERASEUSERREQUEST']._serialized_start=2791
-  _globals['_ERASEUSERREQUEST']._serialized_end=2842
-  _globals['_ERASEUSERRESPONSE']._serialized_start=2845
-  _globals['_ERASEUSERRESPONSE']._serialized_end=2988
-  _globals['_ERASEUSERRESPONSE_REMOVEDENTRY']._serialized_start=2942
-  _globals['_ERASEUSERRESPONSE_REMOVEDENTRY']._serialized_end=2988
-  _globals['_REVIEWSERVICE']._serialized_start=3137
-  _globals['_REVIEWSERVICE']._serialized_end=4025
+  _globals['_REVIEWSTATE']._serialized_start=3249
+  _globals['_REVIEWSTATE']._serialized_end=3392
+  _globals['_DECISIONRECORD']._serialized_start=134
+  _globals['_DECISIONRECORD']._serialized_end=815
+  _globals['_REVIEWITEM']._serialized_start=818
+  _globals['_REVIEWITEM']._serialized_end=1136
+  _globals['_REVIEWFILTER']._serialized_start=1139
+  _globals['_REVIEWFILTER']._serialized_end=1444
+  _globals['_LISTFLAGGEDREQUEST']._serialized_start=1446
+  _globals['_LISTFLAGGEDREQUEST']._serialized_end=1547
+  _globals['_LISTFLAGGEDRESPONSE']._serialized_start=1549
+  _globals['_LISTFLAGGEDRESPONSE']._serialized_end=1634
+  _globals['_WATCHFLAGGEDREQUEST']._serialized_start=1636
+  _globals['_WATCHFLAGGEDREQUEST']._serialized_end=1699
+  _globals['_WATCHFLAGGEDRESPONSE']._serialized_start=1701
+  _globals['_WATCHFLAGGEDRESPONSE']._serialized_end=1761
+  _globals['_APPROVEREQUEST']._serialized_start=1763
+  _globals['_APPROVEREQUEST']._serialized_end=1805
+  _globals['_APPROVERESPONSE']._serialized_start=1807
+  _globals['_APPROVERESPONSE']._serialized_end=1862
+  _globals['_BLOCKREQUEST']._serialized_start=1864
+  _globals['_BLOCKREQUEST']._serialized_end=1904
+  _globals['_BLOCKRESPONSE']._serialized_start=1906
+  _globals['_BLOCKRESPONSE']._serialized_end=1977
+  _globals['_ASKSENDERREQUEST']._serialized_start=1979
+  _globals['_ASKSENDERREQUEST']._serialized_end=2023
+  _globals['_ASKSENDERRESPONSE']._serialized_start=2025
+  _globals['_ASKSENDERRESPONSE']._serialized_end=2082
+  _globals['_LISTREVIEWEDREQUEST']._serialized_start=2085
+  _globals['_LISTREVIEWEDREQUEST']._serialized_end=2246
+  _globals['_LISTREVIEWEDRESPONSE']._serialized_start=2248
+  _globals['_LISTREVIEWEDRESPONSE']._serialized_end=2334
+  _globals['_REPORTMESSAGEREQUEST']._serialized_start=2337
+  _globals['_REPORTMESSAGEREQUEST']._serialized_end=2504
+  _globals['_REPORTMESSAGERESPONSE']._serialized_start=2506
+  _globals['_REPORTMESSAGERESPONSE']._serialized_end=2567
+  _globals['_REPORTUSERREQUEST']._serialized_start=2569
+  _globals['_REPORTUSERREQUEST']._serialized_end=2672
+  _globals['_REPORTUSERRESPONSE']._serialized_start=2674
+  _globals['_REPORTUSERRESPONSE']._serialized_end=2732
+  _globals['_LISTREPORTREASONSREQUEST']._serialized_start=2734
+  _globals['_LISTREPORTREASONSREQUEST']._serialized_end=2760
+  _globals['_LISTREPORTREASONSRESPONSE']._serialized_start=2762
+  _globals['_LISTREPORTREASONSRESPONSE']._serialized_end=2806
+  _globals['_SEARCHHISTORYREQUEST']._serialized_start=2809
+  _globals['_SEARCHHISTORYREQUEST']._serialized_end=2950
+  _globals['_SEARCHHISTORYRESPONSE']._serialized_start=2952
+  _globals['_SEARCHHISTORYRESPONSE']._serialized_end=3047
+  _globals['_ERASEUSERREQUEST']._serialized_start=3049
+  _globals['_ERASEUSERREQUEST']._serialized_end=3100
+  _globals['_ERASEUSERRESPONSE']._serialized_start=3103
+  _globals['_ERASEUSERRESPONSE']._serialized_end=3246
+  _globals['_ERASEUSERRESPONSE_REMOVEDENTRY']._serialized_start=3200
+  _globals['_ERASEUSERRESPONSE_REMOVEDENTRY']._serialized_end=3246
+  _globals['_REVIEWSERVICE']._serialized_start=3395
+  _globals['_REVIEWSERVICE']._serialized_end=4283
 # @@protoc_insertion_point(module_scope)

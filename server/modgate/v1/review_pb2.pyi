@@ -5,6 +5,7 @@ The control plane of review: the flagged queue, reports and history."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -75,6 +76,12 @@ class DecisionRecord(_message.Message):
     TEXT_SHA256_FIELD_NUMBER: _builtins.int
     RULESET_REVISION_FIELD_NUMBER: _builtins.int
     PENALTIES_FIELD_NUMBER: _builtins.int
+    SHADOW_PENALTIES_FIELD_NUMBER: _builtins.int
+    SENDER_NAME_FIELD_NUMBER: _builtins.int
+    CONVERSATION_NAME_FIELD_NUMBER: _builtins.int
+    SANCTION_ID_FIELD_NUMBER: _builtins.int
+    ELAPSED_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     decision_id: _builtins.str
     """Identifies the decision."""
     app_id: _builtins.str
@@ -99,6 +106,12 @@ class DecisionRecord(_message.Message):
     """SHA-256 of the text, if hashes are kept."""
     ruleset_revision: _builtins.str
     """The ruleset that judged."""
+    sender_name: _builtins.str
+    """Display name of the sender."""
+    conversation_name: _builtins.str
+    """Display name of the conversation."""
+    sanction_id: _builtins.str
+    """The sanction that blocked the message, if one did."""
     @_builtins.property
     def decided_at(self) -> _timestamp_pb2.Timestamp:
         """When it was made."""
@@ -114,6 +127,18 @@ class DecisionRecord(_message.Message):
     @_builtins.property
     def penalties(self) -> _containers.RepeatedCompositeFieldContainer[_moderation_pb2.Penalty]:
         """What was imposed."""
+
+    @_builtins.property
+    def shadow_penalties(self) -> _containers.RepeatedCompositeFieldContainer[_moderation_pb2.Penalty]:
+        """What rules in shadow would have imposed."""
+
+    @_builtins.property
+    def elapsed(self) -> _duration_pb2.Duration:
+        """From arrival to answer."""
+
+    @_builtins.property
+    def explanation(self) -> _moderation_pb2.Explanation:
+        """Explanations of the rules, if one was asked for."""
 
     def __init__(
         self,
@@ -134,10 +159,16 @@ class DecisionRecord(_message.Message):
         text_sha256: _builtins.str = ...,
         ruleset_revision: _builtins.str = ...,
         penalties: _abc.Iterable[_moderation_pb2.Penalty] | None = ...,
+        shadow_penalties: _abc.Iterable[_moderation_pb2.Penalty] | None = ...,
+        sender_name: _builtins.str = ...,
+        conversation_name: _builtins.str = ...,
+        sanction_id: _builtins.str = ...,
+        elapsed: _duration_pb2.Duration | None = ...,
+        explanation: _moderation_pb2.Explanation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "fallback", b"fallback"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["decided_at", b"decided_at", "elapsed", b"elapsed", "explanation", b"explanation", "fallback", b"fallback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "conversation_id", b"conversation_id", "conversation_type", b"conversation_type", "decided_at", b"decided_at", "decision_id", b"decision_id", "fallback", b"fallback", "flagged", b"flagged", "matches", b"matches", "message_id", b"message_id", "penalties", b"penalties", "receiver_id", b"receiver_id", "ruleset_revision", b"ruleset_revision", "sender_id", b"sender_id", "text", b"text", "text_sha256", b"text_sha256", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "conversation_id", b"conversation_id", "conversation_name", b"conversation_name", "conversation_type", b"conversation_type", "decided_at", b"decided_at", "decision_id", b"decision_id", "elapsed", b"elapsed", "explanation", b"explanation", "fallback", b"fallback", "flagged", b"flagged", "matches", b"matches", "message_id", b"message_id", "penalties", b"penalties", "receiver_id", b"receiver_id", "ruleset_revision", b"ruleset_revision", "sanction_id", b"sanction_id", "sender_id", b"sender_id", "sender_name", b"sender_name", "shadow_penalties", b"shadow_penalties", "text", b"text", "text_sha256", b"text_sha256", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -227,6 +258,7 @@ class ReviewFilter(_message.Message):
     RULE_ID_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
     app_id: _builtins.str
     """The tenant."""
     conversation_id: _builtins.str
@@ -243,6 +275,8 @@ class ReviewFilter(_message.Message):
     """A label that matched."""
     reason: _builtins.str
     """Reason that a report gave."""
+    message_id: _builtins.str
+    """The message."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """Before this time."""
@@ -259,10 +293,11 @@ class ReviewFilter(_message.Message):
         rule_id: _builtins.str = ...,
         label: _builtins.str = ...,
         reason: _builtins.str = ...,
+        message_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["from", b"from", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "conversation_id", b"conversation_id", "conversation_type", b"conversation_type", "from", b"from", "label", b"label", "reason", b"reason", "receiver_id", b"receiver_id", "rule_id", b"rule_id", "sender_id", b"sender_id", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "conversation_id", b"conversation_id", "conversation_type", b"conversation_type", "from", b"from", "label", b"label", "message_id", b"message_id", "reason", b"reason", "receiver_id", b"receiver_id", "rule_id", b"rule_id", "sender_id", b"sender_id", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
