@@ -1,0 +1,188 @@
+"""The store: SQLite beside the gate, or a PostgreSQL that a fleet shares. Never touched on the event loop."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine import Dialect
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from modgate.storage.breaker import CircuitBreaker
+
+__all__ = ["Database", "StoreAwayError", "StoreError", "StoreTimeoutError"]
+
+T = TypeVar("T")
+
+_MIGRATION_LOCK = 7_032_416_850_911
+_POSTGRES_PAUSE = 2
+_SQLITE_STEPS = 20_000
+
+
+class StoreError(Exception):
+    """The store did not do what it was asked."""
+
+
+class StoreAwayError(StoreError):
+    """The store cannot be reached, or was not a moment ago."""
+
+
+class StoreTimeoutError(StoreError):
+    """The question took longer than its deadline and was stopped."""
+
+
+class Database:
+    """Opens connections and transactions, each with a deadline.
+
+    Synchronous methods are for threads of their own; `call` runs work in one for the event loop.
+
+    Args:
+        url: As SQLAlchemy reads it: `sqlite:///path` or `postgresql+psycopg://...`.
+        deadline: Seconds that a piece of work may take if its caller says nothing else.
+        threads: Pieces of work of the control plane at once.
+    """
+
+    def __init__(self, url: str, *, deadline: float = 5.0, threads: int = 4) -> None:
+        self._url = make_url(url)
+        self._deadline = deadline
+        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        self._engine = _engine(self._url, threads)
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="modgate-store")
+        self.breaker = CircuitBreaker(monotonic=time.monotonic)
+
+    @property
+    def dialect(self) -> Dialect:
+        """What tells SQLite and PostgreSQL apart where they differ."""
+        return self._engine.dialect
+
+    def migrate(self) -> None:
+        """Bring the tables up to date; gates that start at once wait for each other."""
+        if self.is_sqlite and self._url.database not in (None, "", ":memory:"):
+            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)  # type: ignore[arg-type]  # checked above
+        config = Config()
+        with resources.as_file(resources.files("modgate.storage") / "migrations") as folder:
+            config.set_main_option("script_location", str(folder).replace("%", "%%"))
+            with self.transaction(deadline=600.0) as connection:
+                if not self.is_sqlite:
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+
+    @contextlib.contextmanager
+    def transaction(self, *, deadline: float | None = None, write: bool = True) -> Iterator[Connection]:
+        """Open a transaction that is committed at the end, or undone by an exception.
+
+        Args:
+            deadline: Seconds after which a statement is stopped.
+            write: Whether SQLite should take its one write lock at the beginning.
+
+        Raises:
+            StoreAwayError: It cannot be reached, or the connection broke.
+            StoreTimeoutError: The deadline passed.
+        """
+        seconds = deadline or self._deadline
+        try:
+            with self._engine.connect() as bare:
+                connection = bare.execution_options(modgate_write=write)
+                with connection.begin(), self._limit(connection, seconds):
+                    yield connection
+        except DBAPIError as error:
+            self._translate(error)
+            raise
+
+    async def call(self, work: Callable[[Connection], T], *, deadline: float | None = None, write: bool = False) -> T:
+        """Run work in a transaction in a thread and return its result.
+
+        Raises:
+            StoreAwayError: At once while the breaker is open; otherwise if it cannot be reached.
+            StoreTimeoutError: The deadline passed, waiting for a thread included.
+        """
+        if not self.breaker.allows():
+            raise StoreAwayError("the store is away")
+        seconds = deadline or self._deadline
+
+        def run() -> T:
+            with self.transaction(deadline=seconds, write=write) as connection:
+                return work(connection)
+
+        future = asyncio.get_running_loop().run_in_executor(self._pool, run)
+        try:
+            async with asyncio.timeout(seconds + 0.5):
+                result = await asyncio.shield(future)
+        except TimeoutError:
+            self.breaker.failed()
+            raise StoreTimeoutError("the store did not answer in time") from None
+        except StoreAwayError:
+            self.breaker.failed()
+            raise
+        self.breaker.succeeded()
+        return result
+
+    def close(self) -> None:
+        """Let go of threads and connections."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _limit(self, connection: Connection, seconds: float) -> Iterator[None]:
+        if not self.is_sqlite:
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}")
+            yield
+            return
+        raw: Any = connection.connection.dbapi_connection
+        until = time.monotonic() + seconds
+        raw.set_progress_handler(lambda: time.monotonic() > until, _SQLITE_STEPS)
+        try:
+            yield
+        finally:
+            raw.set_progress_handler(None, 0)
+
+    @staticmethod
+    def _translate(error: DBAPIError) -> None:
+        words = str(error.orig)
+        if "interrupted" in words or "statement timeout" in words:
+            raise StoreTimeoutError("the store did not answer in time") from error
+        if error.connection_invalidated or isinstance(error, InterfaceError | OperationalError):
+            raise StoreAwayError(f"the store is away: {type(error.orig).__name__}") from error
+
+
+def _engine(url: URL, threads: int) -> Engine:
+    if url.get_backend_name() != "sqlite":
+        keepalive = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 5000}
+        return create_engine(
+            url,
+            pool_size=threads + 2,
+            max_overflow=0,
+            pool_timeout=_POSTGRES_PAUSE,
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": _POSTGRES_PAUSE, **keepalive},
+        )
+    engine = create_engine(url, pool_size=threads + 2, max_overflow=0, connect_args={"timeout": 5.0})
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection has no common type
+    # The driver must not begin transactions by itself: it would take the write lock too late, and fail then.
+    raw.isolation_level = None
+    for pragma in (
+        "auto_vacuum = INCREMENTAL",
+        "journal_mode = WAL",
+        "synchronous = NORMAL",
+        "temp_store = MEMORY",
+        "cache_size = -32000",
+    ):
+        raw.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    write = connection.get_execution_options().get("modgate_write", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,1 @@
+"""Steps that lead from one form of the tables to the next."""
