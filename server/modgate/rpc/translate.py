@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from google.protobuf import duration_pb2, struct_pb2, timestamp_pb2
 
-from modgate.gate import Decision, Fallback, Match, Outcome, Penalty, RuleTrace, Trace
+from modgate.gate import Decision, Fallback, Match, Outcome, Penalty, RuleTrace, StandingSanction, Trace
 from modgate.inference.bundle import Bundle
 from modgate.message import Conversation, ConversationType, Media, Message, Receiver, Sender
 from modgate.rules.ruleset import FallbackPolicy, PenaltyType, SanctionScope, Verdict
@@ -105,6 +105,12 @@ def to_response(
         )
     if decision.penalties:
         response.penalties.extend(map(to_penalty, decision.penalties))
+    response.penalties_degraded = decision.penalties_degraded
+    if decision.sanction is not None:
+        response.sanction.CopyFrom(_standing(decision.sanction))
+    if decision.delivery is not None:
+        response.delivery.push_suppressed = decision.delivery.push_suppressed
+        response.delivery.muted_by.extend(decision.delivery.muted_by)
     if models:
         response.models.extend(models)
     if explain:
@@ -145,6 +151,17 @@ def to_penalty(penalty: Penalty) -> pb.Penalty:
         duration=_timedelta(penalty.duration) if penalty.duration is not None else None,
         rule_id=penalty.rule_id,
         reason=penalty.reason,
+        sanction_id=penalty.sanction_id,
+    )
+
+
+def _standing(standing: StandingSanction) -> pb.StandingSanction:
+    return pb.StandingSanction(
+        id=standing.sanction_id,
+        type=_PENALTIES[standing.type],
+        scope=_SCOPES[standing.scope],
+        remaining=_duration(standing.remaining) if standing.remaining is not None else None,
+        reason=standing.reason,
     )
 
 

@@ -64,8 +64,8 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables up to date; gates that start at once wait for each other."""
-        if self.is_sqlite and self._url.database not in (None, "", ":memory:"):
-            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)  # type: ignore[arg-type]  # checked above
+        if self.is_sqlite and self._url.database:
+            Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
         config = Config()
         with resources.as_file(resources.files("modgate.storage") / "migrations") as folder:
             config.set_main_option("script_location", str(folder).replace("%", "%%"))

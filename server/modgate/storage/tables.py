@@ -32,8 +32,8 @@ __all__ = [
 metadata = MetaData()
 
 
-def _id(name: str = "id", **options: bool) -> Column[str]:
-    return Column(name, String(64), nullable=False, **options)
+def _id(name: str = "id", *, primary_key: bool = False) -> Column[str]:
+    return Column(name, String(64), nullable=False, primary_key=primary_key)
 
 
 def _name(name: str) -> Column[str]:
