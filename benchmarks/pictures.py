@@ -17,12 +17,9 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import onnxruntime as ort
 import skimage
 from PIL import Image
@@ -31,41 +28,20 @@ from benchmarks._mutations import mutants
 from modgate.detectors.base import DetectorError, Subject
 from modgate.detectors.image import ImageDetector
 from modgate.inference.bundle import Bundle
+from modgate.inference.cores import cpu_quota
+from modgate.inference.image_model import ImageModel
+from modgate.inference.runner import Runner
 from modgate.media.decode import decode
 from modgate.media.errors import MediaError
 from modgate.media.limits import Limits
 from modgate.media.pool import DecodePool
+from modgate.media.viewer import Viewer
 from modgate.message import Conversation, Media, Message, Sender
 
 _BUNDLES = Path(__file__).parents[1] / "models" / "bundles"
 _PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
 _CLIPART = Path("/usr/share/openclipart/png")
 _BUDGET = 0.2
-
-
-class _Threaded:
-    """A bundle on one thread of its own: what the picture costs, without a queue in front."""
-
-    def __init__(self, name: str) -> None:
-        bundle = Bundle.load(_BUNDLES / name)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        self.manifest = bundle.manifest
-        self._session = ort.InferenceSession(bundle.model, options, providers=["CPUExecutionProvider"])
-        self._thread = ThreadPoolExecutor(1)
-
-    async def scores(self, pixels: npt.NDArray[np.float32], deadline: float) -> npt.NDArray[np.float32]:
-        """Run the model, deadline or not: the benchmark wants to know how long it takes."""
-        del deadline
-        spec = self.manifest.image
-        if spec is None:
-            raise ValueError(f"{self.manifest.name} is no image classifier")
-        run = self._session.run
-        outputs = await asyncio.get_running_loop().run_in_executor(
-            self._thread, run, [spec.output], {spec.input: pixels}
-        )
-        scores: npt.NDArray[np.float32] = outputs[0][0]
-        return scores
 
 
 def _subject(data: bytes) -> Subject:
@@ -212,8 +188,10 @@ def main(argv: list[str]) -> int:
 
 
 async def _judge(options: argparse.Namespace, drawings: list[Path]) -> dict[str, Any]:
-    pool = DecodePool(1)
-    detector = ImageDetector([_Threaded(name) for name in options.bundles.split(",")], pool)
+    workers = max(1, round(cpu_quota()))
+    pool, runner = DecodePool(workers), Runner(workers)
+    models = [ImageModel(Bundle.load(_BUNDLES / name), runner) for name in options.bundles.split(",")]
+    detector = ImageDetector(models, Viewer(pool))
     if options.folder:
         return {"folder": await _scores(detector, _pictures_in(options.folder))}
     report: dict[str, Any] = {"latency": await _latency(detector, options.count)}
@@ -226,4 +204,5 @@ async def _judge(options: argparse.Namespace, drawings: list[Path]) -> dict[str,
         report["drawings"] = await _scores(detector, drawings)
         report["drawings"]["mean_ms"] = round(1000 * (time.perf_counter() - begun) / len(drawings), 1)
     pool.close()
+    runner.close()
     return report

@@ -14,8 +14,8 @@ from modgate.inference.cores import cpu_quota
 from modgate.inference.image_model import ImageModel
 from modgate.inference.runner import Runner
 from modgate.inference.text_model import TextModel
-from modgate.media.limits import Limits as MediaLimits
 from modgate.media.pool import DecodePool
+from modgate.media.viewer import Viewer
 from modgate.rules import Document, Ruleset, compile_ruleset
 from modgate.settings import ModelSettings, Settings
 from modgate.telemetry import GateObserver
@@ -85,8 +85,7 @@ def _load(settings: Settings, runner: Runner, decoders: DecodePool) -> Engine:
     if models.images:
         bundles = [_bundle(found, name, models) for name in models.images]
         images = [ImageModel(bundle, runner) for bundle in bundles]
-        limits = MediaLimits()
-        engine.detectors["image"] = ImageDetector(images, decoders, limits=limits)
+        engine.detectors["image"] = ImageDetector(images, Viewer(decoders))
         engine.bundles["image"] = bundles
     return engine
 

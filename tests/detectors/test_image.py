@@ -14,6 +14,7 @@ from tests.media.pictures import DirectModel, encode, golden, picture_bytes, soo
 from modgate.detectors.base import DetectorError, Problem, Report, Subject
 from modgate.detectors.image import ImageDetector
 from modgate.media.pool import DecodePool
+from modgate.media.viewer import Viewer
 from modgate.message import Conversation, Media, Message, Sender
 
 ALL = ("explicit_nudity", "gore", "unsafe")
@@ -33,7 +34,7 @@ def models() -> list[DirectModel]:
 
 @pytest.fixture
 def detector(models: list[DirectModel], pool: DecodePool) -> ImageDetector:
-    return ImageDetector(models, pool)
+    return ImageDetector(models, Viewer(pool))
 
 
 def _subject(*pictures: bytes, mime_type: str = "image/png") -> Subject:
@@ -145,7 +146,7 @@ class _Late(DirectModel):
 
 async def test_one_late_model_does_not_hide_the_other(pool: DecodePool) -> None:
     """If one model does not answer in time, the other's finding is handed on, and the picture is judged again later."""
-    detector = ImageDetector([DirectModel("open-nsfw"), _Late("swiftformer-s")], pool)
+    detector = ImageDetector([DirectModel("open-nsfw"), _Late("swiftformer-s")], Viewer(pool))
     for _ in range(2):
         with pytest.raises(DetectorError) as error:
             await _inspect(detector, picture_bytes("open_nsfw_positive.png"))
@@ -175,7 +176,7 @@ def test_labels_that_nothing_earns_are_refused(detector: ImageDetector) -> None:
     """A rule that asks for a label without a model is told which bundle it needs."""
     with pytest.raises(ValueError, match="needs the bundle efficientnet-lite0"):
         detector.configure(["explicit_nudity", "weapon"])
-    assert detector.labels == set(ALL)
+    assert detector.labels == {"explicit_nudity": 0.8, "gore": 0.7, "unsafe": 0.8}
 
 
 async def test_only_what_is_asked_for_is_reported(detector: ImageDetector) -> None:

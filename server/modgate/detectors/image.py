@@ -5,7 +5,6 @@ probabilities are fused into the labels of the taxonomy. The same bytes are judg
 """
 
 import asyncio
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -14,21 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from modgate.detectors.base import DetectorError, Finding, Problem, Report, Subject, Tier
+from modgate.inference.cache import ScoreCache
 from modgate.inference.manifest import ImageInput, Manifest
-from modgate.media.cache import RecentlyUsed
-from modgate.media.decode import decode
+from modgate.media.decode import Picture
 from modgate.media.errors import MediaError, MediaProblem
-from modgate.media.limits import Limits
-from modgate.media.pool import DecodePool
 from modgate.media.preprocess import Tensor, preprocess, probabilities
 from modgate.media.sniff import Kind, kind_of
 from modgate.media.taxonomy import Score, default_thresholds, fuse, needed, offered
+from modgate.media.viewer import Viewer
 from modgate.message import Media
 
 __all__ = ["ImageDetector", "ImageInspector", "ImageModel", "Judgement"]
-
-_HASHED_INLINE = 256 * 1024
-"""Bytes that are hashed on the event loop, at 1 GB/s or more; larger files are hashed in a worker."""
 
 _OF_THE_BYTES = frozenset(
     {MediaProblem.UNSUPPORTED, MediaProblem.TOO_LARGE, MediaProblem.TOO_COMPLEX, MediaProblem.DAMAGED}
@@ -71,8 +66,7 @@ class ImageDetector:
 
     Args:
         models: The image bundles in service.
-        pool: Where pictures are decoded.
-        limits: Bounds on one picture.
+        viewer: Decodes the pictures.
         remembered: Pictures whose scores are kept, at about 1 kB each.
 
     Attributes:
@@ -82,26 +76,23 @@ class ImageDetector:
 
     name = "image"
     tier = Tier.MODEL
-    media_only = True
     cost_us = 45_000.0
+    media_only = True
 
-    def __init__(
-        self, models: Sequence[ImageModel], pool: DecodePool, *, limits: Limits | None = None, remembered: int = 10_000
-    ) -> None:
+    def __init__(self, models: Sequence[ImageModel], viewer: Viewer, *, remembered: int = 10_000) -> None:
         self.models = [(model, _input_of(model.manifest)) for model in models]
-        self._pool = pool
-        self._limits = limits or Limits()
-        self.cache: RecentlyUsed[bytes, Judgement] = RecentlyUsed(remembered)
+        self._viewer = viewer
+        self.cache: ScoreCache[Judgement] = ScoreCache(remembered)
 
     @property
-    def labels(self) -> frozenset[str]:
-        """The labels that the loaded models earn; no other may be asked for."""
-        return offered(model.manifest for model, _ in self.models)
+    def labels(self) -> Mapping[str, float | None]:
+        """The labels that the loaded models earn, with their default thresholds; no other may be asked for."""
+        manifests = [model.manifest for model, _ in self.models]
+        return dict.fromkeys(sorted(offered(manifests))) | default_thresholds(manifests)
 
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """Thresholds for conditions that name none."""
-        return default_thresholds(model.manifest for model, _ in self.models)
+    def needed(self, label: str) -> str:
+        """Return why a label cannot be asked for and what would change that."""
+        return needed(label)
 
     def configure(self, questions: Sequence[str]) -> "ImageInspector":
         """Return an inspector for some labels.
@@ -122,31 +113,36 @@ class ImageDetector:
         if kind is not Kind.PICTURE:
             return Judgement()
         try:
-            self._limits.check_bytes(media.data)
-            key = await self._digest(media.data, deadline)
-            if (known := self.cache.get(key)) is not None:
-                return known
-            tensors = await self._pool.run(lambda: self._prepare(media.data, deadline), deadline)
+            key = await self._viewer.key(media.data, deadline)
+            return await self.cache.get(key, lambda: self._look(key, media.data, deadline))
         except MediaError as error:
-            judgement = Judgement(problem=error)
+            return Judgement(problem=error)
+        except _Open as unfinished:
+            return unfinished.judgement
+
+    async def _look(self, key: bytes, data: bytes, deadline: float) -> Judgement:
+        """Judge a file; what is returned will be true of these bytes for ever.
+
+        Raises:
+            MediaError: For reasons of the moment.
+            _Open: If a model did not answer.
+        """
+        try:
+            picture = await self._viewer.picture(key, data, deadline)
+        except MediaError as error:
             if error.problem in _OF_THE_BYTES:
-                self.cache.put(key, judgement)
-            return judgement
+                return Judgement(problem=error)
+            raise
+        if min(picture.width, picture.height) < self._viewer.limits.smallest:
+            return Judgement()
+        tensors = await self._viewer.pool.run(lambda: self._prepare(picture), deadline)
         judgement = await self._ask(tensors, deadline)
-        if judgement.problem is None:
-            self.cache.put(key, judgement)
+        if judgement.problem is not None:
+            raise _Open(judgement)
         return judgement
 
-    async def _digest(self, data: bytes, deadline: float) -> bytes:
-        if len(data) <= _HASHED_INLINE:
-            return hashlib.sha256(data).digest()
-        return await self._pool.run(lambda: hashlib.sha256(data).digest(), deadline)
-
-    def _prepare(self, data: bytes, deadline: float) -> list[list[Tensor]]:
+    def _prepare(self, picture: Picture) -> list[list[Tensor]]:
         """Return for each frame the input of each model. Runs in a worker thread."""
-        picture = decode(data, deadline, self._limits)
-        if min(picture.width, picture.height) < self._limits.smallest:
-            return []
         return [[preprocess(frame, spec) for _, spec in self.models] for frame in picture.frames]
 
     async def _ask(self, tensors: list[list[Tensor]], deadline: float) -> Judgement:
@@ -169,6 +165,14 @@ class ImageDetector:
             else:
                 known.append(answer)
         return Judgement(fuse(known), problem)
+
+
+class _Open(Exception):  # noqa: N818  no error of its own: it keeps what is not final out of the cache
+    """A judgement that is not final."""
+
+    def __init__(self, judgement: Judgement) -> None:
+        super().__init__()
+        self.judgement = judgement
 
 
 class ImageInspector:

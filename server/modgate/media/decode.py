@@ -43,7 +43,7 @@ _SHORT_SIDE = 640
 """Pixels: shrinking before the models' own resize keeps at least this much of the shorter side."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Picture:
     """A decoded picture.
 

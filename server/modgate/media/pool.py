@@ -10,6 +10,7 @@ Pillow releases the interpreter lock while it decodes and resizes, so these thre
 
 import asyncio
 import contextlib
+import os
 import threading
 import time
 from collections import deque
@@ -58,12 +59,14 @@ class DecodePool:
         workers: Threads that work at once.
         spare: Further threads that may replace those which hang.
         waiting: Jobs that may wait for a thread; more are refused.
+        nice: How far below the event loop's thread the workers are scheduled (0..19).
     """
 
-    def __init__(self, workers: int, *, spare: int = 2, waiting: int = 64) -> None:
+    def __init__(self, workers: int, *, spare: int = 2, waiting: int = 64, nice: int = 0) -> None:
         self._workers = workers
         self._most = workers + spare
         self._waiting = waiting
+        self._nice = nice
         self._jobs: deque[_Job] = deque()
         self._threads = 0
         self._idle = 0
@@ -135,6 +138,9 @@ class DecodePool:
                     self._jobs.remove(job)
 
     def _serve(self) -> None:
+        if self._nice:
+            # On Linux, priority is a property of the thread.
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._nice)
         while (job := self._take()) is not None:
             if time.monotonic() >= job.deadline:
                 job.settle(None, MediaError(MediaProblem.DEADLINE))

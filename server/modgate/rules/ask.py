@@ -121,7 +121,8 @@ class Ask:
         # Detectors tell their labels with default thresholds, or the names alone; those that tell nothing check later.
         known: Mapping[str, float | None] | frozenset[str] | None = getattr(self._detectors[detector], "labels", None)
         if known is not None and label not in known:
-            cause = f'no {detector} model of this server has the label "{label}"'
+            needed = getattr(self._detectors[detector], "needed", None)
+            cause = needed(label) if needed else f'no {detector} model of this server has the label "{label}"'
             raise Unanswerable((detector, "label"), cause, did_you_mean(label, sorted(known)), missing=True)
         default = known.get(label) if isinstance(known, Mapping) else None
         threshold = at_least if at_least is not None else default

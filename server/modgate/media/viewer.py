@@ -1,0 +1,90 @@
+"""Decoded pictures, shared by everyone who looks at them: classifiers, the reader of text, lists of known pictures.
+
+All of them ask for the pixels of the same message at the same time; one decodes, the others wait for it. Pixels are not
+kept: they go with the last one who looks at them.
+"""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from weakref import WeakValueDictionary
+
+from modgate.media.decode import Picture, decode
+from modgate.media.limits import Limits
+from modgate.media.pool import DecodePool
+
+__all__ = ["Viewer"]
+
+_HASHED_INLINE = 256 * 1024
+"""Bytes that are hashed on the event loop, at 1 GB/s or more; larger files are hashed in a worker."""
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """A decode in the air and how many wait for it."""
+
+    task: "asyncio.Task[Picture]"
+    deadline: float
+    waiting: int = 0
+
+
+class Viewer:
+    """Decodes media in worker threads. Lives on one event loop.
+
+    Args:
+        pool: The workers.
+        limits: Bounds on one picture.
+    """
+
+    def __init__(self, pool: DecodePool, limits: Limits | None = None) -> None:
+        self.pool = pool
+        self.limits = limits or Limits()
+        self._flights: dict[bytes, _Flight] = {}
+        self._seen: WeakValueDictionary[bytes, Picture] = WeakValueDictionary()
+
+    async def key(self, data: bytes, deadline: float) -> bytes:
+        """Return the SHA-256 of a file.
+
+        Raises:
+            MediaError: TOO_MANY_BYTES, or DEADLINE or BUSY if it is large and no worker was free in time.
+        """
+        self.limits.check_bytes(data)
+        if len(data) <= _HASHED_INLINE:
+            return hashlib.sha256(data).digest()
+        return await self.pool.run(lambda: hashlib.sha256(data).digest(), deadline)
+
+    async def picture(self, key: bytes, data: bytes, deadline: float) -> Picture:
+        """Return a picture's frames.
+
+        Args:
+            key: Digest of the file, from `key`.
+            data: The file.
+            deadline: `time.monotonic()` seconds.
+
+        Raises:
+            MediaError: If it cannot be decoded, or not in time.
+        """
+        if (seen := self._seen.get(key)) is not None:
+            return seen
+        flight = self._flights.get(key)
+        if flight is None or flight.deadline < deadline:
+            # Who has more time than the decode that is in the air starts another one: its failure is not theirs.
+            task = asyncio.ensure_future(self.pool.run(lambda: decode(data, deadline, self.limits), deadline))
+            flight = self._flights[key] = _Flight(task, deadline)
+            task.add_done_callback(lambda done: self._landed(key, done))
+        flight.waiting += 1
+        try:
+            picture = await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                flight.task.cancel()
+        self._seen[key] = picture
+        return picture
+
+    def _landed(self, key: bytes, task: "asyncio.Task[Picture]") -> None:
+        flight = self._flights.get(key)
+        if flight is not None and flight.task is task:
+            del self._flights[key]
+        if not task.cancelled():
+            task.exception()  # seen here: if all waiters were cancelled, nobody else looks
