@@ -49,9 +49,9 @@ def _named(model: type[BaseModel], key: str | int) -> FieldInfo | None:
     return None
 
 
-def _resolve(loc: Loc) -> tuple[type[BaseModel], str, FieldInfo | None]:
+def _resolve(root: type[BaseModel], loc: Loc) -> tuple[type[BaseModel], str, FieldInfo | None]:
     """Return the innermost model on the way to `loc`, the key in it that leads on, and that key's field."""
-    model: type[BaseModel] = DocumentModel
+    model = root
     key, field = "", None
     through_map = False
     for step in loc:
@@ -70,9 +70,9 @@ def _resolve(loc: Loc) -> tuple[type[BaseModel], str, FieldInfo | None]:
     return model, key, field
 
 
-def _example(loc: Loc) -> str:
+def _example(root: type[BaseModel], loc: Loc) -> str:
     for end in range(len(loc), 0, -1):
-        _, key, field = _resolve(loc[:end])
+        _, key, field = _resolve(root, loc[:end])
         if field is not None and field.examples:
             return f"write e.g. {key}: {flow(field.examples[0])}"
     return ""
@@ -153,25 +153,28 @@ _CAUSES: dict[str, Callable[[ErrorDetails, str, str], tuple[str, str]]] = {
 }
 
 
-def _cause(error: ErrorDetails, loc: Loc) -> tuple[str, str]:
+def _cause(root: type[BaseModel], error: ErrorDetails, loc: Loc) -> tuple[str, str]:
     """Return cause and example of one pydantic error."""
     key = str(loc[-1]) if loc else "the document"
     if error["type"] == "extra_forbidden":
-        model, _, _ = _resolve(loc)
+        model, _, _ = _resolve(root, loc)
         return f'"{key}" is not a key here', did_you_mean(key, _keys(model))
     tell = _CAUSES.get(error["type"])
     if tell is None:
-        return f"{_shown(error['input'])}: {error['msg'].lower()}", _example(loc)
-    return tell(error, key, _example(loc))
+        return f"{_shown(error['input'])}: {error['msg'].lower()}", _example(root, loc)
+    return tell(error, key, _example(root, loc))
 
 
-def advise(error: ValidationError, source: Source, data: object) -> list[Problem]:
+def advise(
+    error: ValidationError, source: Source, data: object, root: type[BaseModel] = DocumentModel
+) -> list[Problem]:
     """Return a problem for each of pydantic's errors.
 
     Args:
         error: What pydantic raised for the document.
         source: Places of its values.
         data: The document as read; a document that is no mapping gets one plain message.
+        root: What the document should have been.
     """
     if not isinstance(data, dict):
         return [source.problem((), "the file must hold a mapping with keys", "begin with `version: 1`")]
@@ -183,6 +186,6 @@ def advise(error: ValidationError, source: Source, data: object) -> list[Problem
             len(e["loc"]) > len(loc) and e["loc"][: len(loc)] == loc for e in errors
         ):
             continue  # its items were refused one by one: told already
-        cause, example = _cause(details, loc)
+        cause, example = _cause(root, details, loc)
         problems.append(source.problem(loc, cause, example))
     return problems

@@ -321,8 +321,8 @@ class CustomSettings(Strict):
 
     paths: tuple[str, ...] | None = Field(
         default=None,
-        description="Dotted paths, `*` for any key; all strings if absent.",
-        examples=[["title", "body.*"]],
+        description="Dotted paths; each covers what is below it. All strings if absent.",
+        examples=[["title", "card.body"]],
     )
 
 

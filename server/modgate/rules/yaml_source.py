@@ -17,7 +17,7 @@ __all__ = ["MAX_BYTES", "Place", "Source", "path_text", "read_yaml"]
 MAX_BYTES = 16 * 1024 * 1024
 """Size of a rule file; 100,000 words written in it take a tenth of this."""
 _MAX_DEPTH = 100
-_MAX_NODES = 400_000
+_MAX_NODES = 250_000
 """Values after aliases are expanded: a few lines of nested aliases would otherwise fill the memory."""
 
 Loc = tuple[str | int, ...]
