@@ -8,6 +8,8 @@ from modgate.detectors.base import Detector
 from modgate.detectors.cheap import cheap_detectors
 from modgate.detectors.faults import parse_faults, with_faults
 from modgate.detectors.image import ImageDetector
+from modgate.detectors.ocr import OcrReader
+from modgate.detectors.picture_text import PictureTexts, with_picture_text
 from modgate.detectors.text import SentimentDetector, SimilarDetector, TextDetector
 from modgate.inference.bundle import Bundle, BundleError, find_bundles
 from modgate.inference.cores import cpu_quota
@@ -30,6 +32,7 @@ class Engine:
     Attributes:
         runner: The workers that run models.
         decoders: The workers that decode pictures.
+        readers: The workers that read text in pictures.
         detectors: By name.
         bundles: Which bundles each detector asks.
         faults: Drills in force.
@@ -40,16 +43,23 @@ class Engine:
     detectors: dict[str, Detector[Any]]
     bundles: dict[str, list[Bundle]] = field(default_factory=dict)
     text: TextModel | None = None
+    texts: PictureTexts | None = None
+    readers: DecodePool | None = None
     faults: tuple[str, ...] = ()
 
     def compile(self, document: Document) -> Ruleset:
         """Compile rules for these detectors, with the drills in force. May take seconds; thread-safe."""
-        return with_faults(compile_ruleset(document, self.detectors), parse_faults(self.faults))
+        ruleset = compile_ruleset(document, self.detectors)
+        if self.texts is not None:
+            ruleset = with_picture_text(ruleset, self.texts)
+        return with_faults(ruleset, parse_faults(self.faults))
 
     def close(self) -> None:
         """Stop the workers."""
         self.runner.close()
         self.decoders.close()
+        if self.readers is not None:
+            self.readers.close()
 
 
 def build_engine(settings: Settings, observer: GateObserver | None = None) -> Engine:
@@ -82,10 +92,16 @@ def _load(settings: Settings, runner: Runner, decoders: DecodePool) -> Engine:
         for detector in (TextDetector(text), SentimentDetector(text), SimilarDetector(text)):
             engine.detectors[detector.name] = detector
             engine.bundles[detector.name] = [bundle]
+    viewer = Viewer(decoders)
+    if models.ocr:
+        bundle = _bundle(found, models.ocr, models)
+        engine.readers = DecodePool(max(1, round(cpu_quota())), nice=models.nice)
+        engine.texts = PictureTexts(OcrReader(bundle), viewer, engine.readers)
+        engine.bundles["ocr"] = [bundle]
     if models.images:
         bundles = [_bundle(found, name, models) for name in models.images]
         images = [ImageModel(bundle, runner) for bundle in bundles]
-        engine.detectors["image"] = ImageDetector(images, Viewer(decoders))
+        engine.detectors["image"] = ImageDetector(images, viewer)
         engine.bundles["image"] = bundles
     return engine
 

@@ -42,11 +42,14 @@ class ModelSettings(_Group):
     )
     text: str | None = Field("text-en", description="Name of the text bundle; empty for none.")
     images: tuple[str, ...] = Field(("open-nsfw", "swiftformer-s"), description="Names of the image bundles.")
+    ocr: str | None = Field(
+        None, description="Bundle that reads text in pictures for the text rules, pp-ocrv6-tiny; empty for none."
+    )
     workers: int = Field(0, ge=0, le=256, description="Threads that run models; 0 is one for each core of the quota.")
     nice: int = Field(5, ge=0, le=19, description="How far below the event loop these threads are scheduled.")
     cache_entries: int = Field(20_000, ge=0, description="Texts whose scores are kept, at about 3 kB each.")
 
-    @field_validator("text")
+    @field_validator("text", "ocr")
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None

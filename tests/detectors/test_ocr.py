@@ -41,7 +41,7 @@ def test_reads_lines_in_order(reader: OcrReader, font: str) -> None:
     """Lines are read letter by letter, in reading order, in different fonts."""
     reading = reader.read(_page(LINES, font), soon())
     assert [line.text for line in reading.lines] == LINES
-    assert reading.complete
+    assert not reading.late
     assert reading.text == "\n".join(LINES)
     assert all(line.score > 0.8 for line in reading.lines)
 
@@ -72,19 +72,18 @@ def test_photographs_say_nothing(reader: OcrReader) -> None:
 
 @pytest.mark.usefixtures("reader")
 def test_large_text_comes_first_when_lines_are_capped() -> None:
-    """If there are more lines than may be read, the largest are read and the reading says that it is not complete."""
+    """If there are more lines than may be read, the largest are read and the reading says how many there are."""
     capped = OcrReader(Bundle.load(BUNDLES / "pp-ocrv6-tiny"), most=1)
     page = _page(["small print"], size=16)
     page = np.concatenate([page, _page(["LARGE"], size=48)])
     reading = capped.read(page, soon())
     assert reading.text == "LARGE"
-    assert (reading.found, reading.complete) == (2, False)
+    assert (reading.found, reading.late) == (2, False)
 
 
 def test_no_step_is_begun_that_cannot_end_in_time(reader: OcrReader) -> None:
-    """Once it is known how long steps take, a picture without time for one is refused at once."""
+    """Steps take as long as they took before, so a picture without time for the first is refused at once."""
     page = _page(LINES)
-    reader.read(page, soon())
     with pytest.raises(MediaError) as error:
         reader.read(page, time.monotonic() + 0.001)
     assert error.value.problem is MediaProblem.DEADLINE

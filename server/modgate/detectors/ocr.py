@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 from PIL import Image
 
 from modgate.inference.bundle import Bundle
+from modgate.inference.estimate import ServiceTime
+from modgate.inference.session import Session
 from modgate.media.decode import Pixels
 from modgate.media.errors import MediaError, MediaProblem
 from modgate.media.lines import Line, find_lines
@@ -64,13 +65,13 @@ class Reading:
 
     Attributes:
         lines: From top to bottom, and from left to right in one row.
-        found: How many lines there are.
-        complete: Whether all of them were read; if not, the smallest are missing.
+        found: How many lines there are; more than the reader reads at most are left out, the smallest ones.
+        late: Whether lines are missing because time ran out.
     """
 
     lines: tuple[OcrLine, ...]
     found: int
-    complete: bool
+    late: bool = False
 
     @property
     def text(self) -> str:
@@ -95,9 +96,9 @@ class OcrReader:
         self.manifest = bundle.manifest
         self._spec = bundle.manifest.ocr
         self._most = most
-        self._detector = _session(bundle.file(self._spec.detector).read_bytes())
-        self._recogniser = _session(bundle.model.read_bytes())
-        characters = self._recogniser.get_modelmeta().custom_metadata_map.get("character")
+        self._detector = Session(bundle.file(self._spec.detector))
+        self._recogniser = Session(bundle.model)
+        characters = self._recogniser.metadata.get("character")
         if not characters:
             raise ValueError(f"bundle {bundle.manifest.name}: the recogniser's metadata has no `character` list")
         # Class 0 is the blank of the alignment; the space is not in the list and comes last.
@@ -105,7 +106,7 @@ class OcrReader:
         deviation = np.array(self._spec.deviation, np.float32)[:, np.newaxis, np.newaxis]
         self._slope = 1 / (255 * deviation)
         self._offset = -np.array(self._spec.mean, np.float32)[:, np.newaxis, np.newaxis] / deviation
-        self._pace = _Pace()
+        self._finding, self._reading = self._warm_up()
 
     def read(self, image: Pixels, deadline: float) -> Reading:
         """Read a picture. Blocks for 30 to 150 ms: call it in a worker thread.
@@ -120,77 +121,65 @@ class OcrReader:
         picture = Image.fromarray(image)
         lines = self._find(picture, deadline)
         read: list[tuple[Line, OcrLine]] = []
-        complete = len(lines) <= self._most
+        late = False
         for line in lines[: self._most]:
             strips = _cut(picture, line)
-            if not self._pace.fits("read", sum(strip.shape[3] for strip in strips), deadline):
-                complete = False
+            units = float(sum(strip.shape[3] for strip in strips))
+            if time.monotonic() + self._reading.predict(units) >= deadline:
+                late = True
                 break
             text, score = max((self._spell(strip) for strip in strips), key=lambda pair: pair[1])
             if text and score >= _SURE:
                 read.append((line, OcrLine(text, _bounds(line, picture.size), score)))
-        return Reading(tuple(_in_order(read)), len(lines), complete)
+        return Reading(tuple(_in_order(read)), len(lines), late)
 
     def _find(self, picture: Image.Image, deadline: float) -> list[Line]:
         """Return the lines in pixels of the picture."""
         scale = min(1.0, self._spec.side / max(picture.size))
         width, height = (max(_GRID, round(side * scale / _GRID) * _GRID) for side in picture.size)
-        if not self._pace.fits("find", width * height, deadline):
+        begun = time.monotonic()
+        if begun + self._finding.predict(width * height) >= deadline:
             raise MediaError(MediaProblem.DEADLINE)
-        with self._pace.timed("find", width * height):
-            pixels = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
-            planes = np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1)).astype(np.float32)
-            tensor = (planes * self._slope + self._offset)[np.newaxis]
-            (output,) = self._detector.run(None, {self._detector.get_inputs()[0].name: tensor})
-            lines = find_lines(output[0, 0])
+        pixels = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR))
+        planes = np.ascontiguousarray(pixels[:, :, ::-1].transpose(2, 0, 1)).astype(np.float32)
+        lines = find_lines(self._detect((planes * self._slope + self._offset)[np.newaxis])[0, 0])
+        self._finding.observe(width * height, time.monotonic() - begun)
         return [_scaled(line, picture.width / width, picture.height / height) for line in lines]
+
+    def _detect(self, tensor: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        (output,) = self._detector.run(self._detector.outputs, {self._detector.inputs[0]: tensor})
+        return np.asarray(output, np.float32)
+
+    def _recognise(self, strip: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        begun = time.monotonic()
+        (output,) = self._recogniser.run(self._recogniser.outputs, {self._recogniser.inputs[0]: strip})
+        self._reading.observe(strip.shape[3], time.monotonic() - begun)
+        return np.asarray(output, np.float32)
+
+    def _warm_up(self) -> tuple[ServiceTime, ServiceTime]:
+        """Run both models on empty input of two sizes, and learn how long they take by pixels and by columns."""
+        self._reading = ServiceTime()
+        finding, reading = [], []
+        for side in (_GRID, _GRID, self._spec.side):
+            begun = time.monotonic()
+            self._detect(np.zeros((1, 3, side, side), np.float32))
+            finding.append((float(side * side), time.monotonic() - begun))
+        for width in (_NARROWEST, _NARROWEST, 4 * _NARROWEST):
+            begun = time.monotonic()
+            self._recognise(np.zeros((1, 3, _HEIGHT, width), np.float32))
+            reading.append((float(width), time.monotonic() - begun))
+        # The first run of each sets things up and says nothing about the next.
+        return ServiceTime(finding[1:]), ServiceTime(reading[1:])
 
     def _spell(self, strip: npt.NDArray[np.float32]) -> tuple[str, float]:
         """Read one line by the most probable characters: repeated ones are one, blanks part them."""
-        with self._pace.timed("read", strip.shape[3]):
-            output = self._recogniser.run(None, {self._recogniser.get_inputs()[0].name: strip})[0][0]
+        output = self._recognise(strip)[0]
         best = output.argmax(1)
         kept = (best != 0) & (best != np.concatenate(([0], best[:-1])))
         if not kept.any():
             return "", 0.0
         score = float(output[np.flatnonzero(kept), best[kept]].mean())
         return "".join(self._alphabet[index] for index in best[kept].tolist()).strip(), score
-
-
-class _Pace:
-    """How long steps take here and now, by the size of their input: a moving average."""
-
-    def __init__(self) -> None:
-        self._seconds_per_unit: dict[str, float] = {}
-
-    def fits(self, step: str, size: int, deadline: float) -> bool:
-        return time.monotonic() + self._seconds_per_unit.get(step, 0.0) * size < deadline
-
-    def timed(self, step: str, size: int) -> "_Timing":
-        return _Timing(self, step, size)
-
-    def note(self, step: str, size: int, seconds: float) -> None:
-        known = self._seconds_per_unit.get(step, seconds / size)
-        self._seconds_per_unit[step] = 0.8 * known + 0.2 * seconds / size
-
-
-class _Timing:
-    def __init__(self, pace: _Pace, step: str, size: int) -> None:
-        self._pace, self._step, self._size = pace, step, size
-
-    def __enter__(self) -> None:
-        self._begun = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._pace.note(self._step, self._size, time.monotonic() - self._begun)
-
-
-def _session(model: bytes) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    # One thread: pictures are read beside each other, and more threads make a busy machine slower.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _scaled(line: Line, x: float, y: float) -> Line:

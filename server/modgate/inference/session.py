@@ -31,6 +31,7 @@ class Session:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
         self.inputs: tuple[str, ...] = tuple(node.name for node in self._session.get_inputs())
+        self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.outputs: tuple[str, ...] = tuple(node.name for node in self._session.get_outputs())
 
     def run(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
