@@ -26,8 +26,20 @@ HEADER = """\
 ADDED = {"n": "η", "f": "ƒ", "u": "µμ", "t": "†", "c": "¢", "e": "€ҽ"}
 """Used for their shape in chats, but not in the standard's data."""
 
-CORRECTED = {"υ": "u", "ν": "v", "μ": "u", "η": "n", "ι": "i", "і": "i", "ı": "i", "ɩ": "i", "σ": "o", "ʀ": "r"}
-"""Where the standard knows a small and a capital twin, or an l and an i: the one that chats use."""
+CORRECTED = {
+    "υ": "u",
+    "ν": "v",
+    "μ": "u",
+    "η": "n",
+    "ι": "i",
+    "і": "i",
+    "ı": "i",
+    "ɩ": "i",
+    "σ": "o",
+    "ʀ": "r",
+} | dict.fromkeys("ӏǀ۱ᛁ∣⏽│ⵏꓲ𐊊𐌉𐌠𖼨𝈪", "1")
+"""Where the standard knows a small and a capital twin, or an l and an i: the one that chats use.
+Plain bars may be either letter: they become a `1`, of which the step `leet` makes both."""
 
 ENCLOSED = (0x1F130, 0x1F150, 0x1F170, 0x1F1E6)
 """First of 26 code points each: squared, circled and squared white letters, regional indicators."""

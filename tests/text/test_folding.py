@@ -11,7 +11,7 @@ from modgate.text import fold, words_of
 
 # Surrogates and rare planes too: `st.text()` leaves lone surrogates out.
 ANY_TEXT = st.text(
-    st.characters(codec=None) | st.sampled_from("fuck F.-*1!@ \u200b\u0336\u0301éßﬁǆ한ᄉ\u1175कि🏽👩\u200d🇫🇷")
+    st.characters(codec=None) | st.sampled_from("fuck F.-*1!@ ㅅㅏﾡ\u200b\u0336\u0301éßﬁǆ한ᄉ\u1175कि🏽👩\u200d🇫🇷")
 )
 
 

@@ -14,7 +14,7 @@ import ahocorasick
 
 from modgate.text import Canonical, Form, fold, squeeze, words_of
 from modgate.text.alphabet import SEPARATORS, UNSPACED
-from modgate.text.steps import censored_words, uncensors
+from modgate.text.steps import censored_words, hide_vowels, uncensors
 
 __all__ = ["Hit", "Index", "Term", "plain_key"]
 
@@ -86,7 +86,8 @@ class Index:
         words: dict[str, list[Term]] = defaultdict(list)
         symbols: dict[str, list[Term]] = defaultdict(list)
         doubled: dict[str, list[Term]] = defaultdict(list)
-        self._censorable: dict[tuple[str, str, int], list[Term]] = defaultdict(list)
+        by_consonants: dict[str, list[Term]] = defaultdict(list)
+        by_ends: dict[tuple[str, str, int], list[Term]] = defaultdict(list)
         for term in terms:
             if _has_symbols(term.key):
                 symbols[term.key].append(term)
@@ -98,7 +99,10 @@ class Index:
             if short != term.key:
                 doubled[_bounded(term).replace(term.key, short)].append(term)
             if not term.allows and len(term.key) >= _LETTERS_TO_CENSOR and term.key.isalpha():
-                self._censorable[term.key[0], term.key[-1], len(term.key)].append(term)
+                by_consonants[hide_vowels(term.key)].append(term)
+                by_ends[term.key[0], term.key[-1], len(term.key)].append(term)
+        self._by_consonants = dict(by_consonants)
+        self._by_ends = dict(by_ends)
         self._words = _Automaton(words)
         self._symbols = _Automaton(symbols)
         self._doubled = _Automaton(doubled)
@@ -147,7 +151,10 @@ class Index:
         budget = _CENSORED_AT_MOST
         for match in censored_words(canonical.text):
             word = match[0]
-            for term in self._censorable.get((word[0], word[-1], len(word)), ()):
+            terms = self._by_consonants.get(hide_vowels(word), ())
+            if not terms and "*" in word:
+                terms = self._by_ends.get((word[0], word[-1], len(word)), ())
+            for term in terms:
                 if uncensors(term.key, word):
                     yield Hit(term, canonical, *match.span())
             budget -= 1

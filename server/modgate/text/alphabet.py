@@ -43,10 +43,26 @@ _DECORATIONS = (
     range(0xFE20, 0xFE30),
     range(0xE0100, 0xE01F0),
 )
-# Invisible though their category says letter, symbol or mark; the tatweel only stretches an Arabic word.
-_INVISIBLE = frozenset("\u034f\u0640\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 _SPACE_CONTROLS = frozenset("\t\n\v\f\r\x1c\x1d\x1e\x1f\x85")
-_PARENTHESISED = 0x249C  # "(a)": 26 in a row; NFKC keeps the parentheses, readers do not
+_PAIR = 2
+# Where this project folds otherwise than NFKC and case folding would.
+_OTHERWISE = (
+    # As "ss" the German "aß" (ate) would be an English vulgarity.
+    {"ß": "ß", "ẞ": "ß"}
+    # The lunate sigma passes for a c; NFKC makes it a common sigma.
+    | dict.fromkeys("ϲϹ", "c")
+    # Invisible though their category says letter, symbol or mark; the tatweel only stretches an Arabic word.
+    | dict.fromkeys("\u034f\u0640\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0", "")
+    # NFKC keeps the parentheses of "(a)", readers do not.
+    | {chr(0x249C + at): chr(ord("a") + at) for at in range(26)}
+    # NFKC makes these Korean letters the kind of jamo that join with their neighbours.
+    | {chr(point): chr(point) for point in (*range(0x3131, 0x3164), *range(0x3165, 0x318F))}
+    | {
+        chr(point): chr(int(parts[1], 16))
+        for point in range(0xFFA1, 0xFFDD)
+        if len(parts := unicodedata.decomposition(chr(point)).split()) == _PAIR
+    }
+)
 
 LEET = {"0": "o", "1": "i", "2": "z", "3": "e", "4": "a", "5": "s", "6": "g", "7": "t", "8": "b", "9": "g"} | {
     "@": "a",
@@ -54,12 +70,13 @@ LEET = {"0": "o", "1": "i", "2": "z", "3": "e", "4": "a", "5": "s", "6": "g", "7
     "+": "t",
     "!": "i",
     "|": "i",
+    "(": "c",
     "¡": "i",
     "§": "s",
     "£": "l",
     "¥": "y",
 }
-"""Digits and signs that stand for a letter inside a word. `1`, `!` and `|` may also be an `l`."""
+"""Digits and signs that stand for a letter inside a word; `1`, `!` and `|` may also be an `l`."""
 
 _STROKES = {"đ": "d", "ð": "d", "ħ": "h", "ł": "l", "ø": "o", "ŧ": "t", "þ": "th", "æ": "ae", "œ": "oe", "ß": "ss"} | {
     "ɓ": "b",
@@ -99,14 +116,10 @@ def character_class(characters: Iterable[str]) -> str:
 
 
 def _folded(char: str) -> str:
-    if char in "ßẞ":
-        return "ß"  # as "ss" the German "aß" (ate) would be an English vulgarity
-    if char in _INVISIBLE:
+    if char in _MARKS:
         return ""
     if unicodedata.category(char) in {"Cf", "Cc"}:
         return char if char in _SPACE_CONTROLS else ""
-    if _PARENTHESISED <= ord(char) < _PARENTHESISED + 26:
-        return chr(ord(char) - _PARENTHESISED + ord("a"))
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", char).casefold())
     return "".join(part for part in folded if part not in _MARKS)
 
@@ -123,7 +136,7 @@ _CHARACTERS = [chr(point) for block in (*_BLOCKS, *_SELECTORS) for point in bloc
 _ASSIGNED = [char for char in _CHARACTERS if unicodedata.category(char) not in {"Cn", "Co", "Cs"}]
 
 FOLD: dict[int, str] = {
-    ord(char): folded for char in _ASSIGNED if (folded := "" if char in _MARKS else _folded(char)) != char
+    ord(char): folded for char in _ASSIGNED if (folded := _OTHERWISE.get(char, _folded(char))) != char
 }
 """NFKC, case folding and removal of what decorates or cannot be seen, for `str.translate`."""
 
@@ -135,7 +148,6 @@ LATIN_BASE: dict[int, str] = {
 }
 """Accented Latin letters in lower case, to the bare letters, for `str.translate`."""
 
-_PAIR = 2
 _SECOND = {
     chr(int(parts[1], 16))
     for char in _ASSIGNED

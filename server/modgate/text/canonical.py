@@ -113,15 +113,21 @@ class Canonical:
     def replace(self, pattern: Pattern[str], replacement: Callable[[Match[str]], str]) -> "Canonical":
         """Return the form in which every match of `pattern` is replaced, or this form if nothing changes."""
         parent = self.text
-        text = pattern.sub(replacement, parent)
-        if text == parent:
+        pieces: list[str] = []
+        changes: list[Change] = []
+        at = 0
+        for match in pattern.finditer(parent):
+            start, end = match.span()
+            new = replacement(match)
+            if new != match[0]:
+                pieces += (parent[at:start], new)
+                at = end
+                if len(new) != end - start:
+                    changes.append((start, end, len(new)))
+        if not pieces:
             return self
-
-        def changes() -> Iterator[Change]:
-            for match in pattern.finditer(parent):
-                yield match.start(), match.end(), len(replacement(match))
-
-        return Canonical(text, parent=self, changes=changes)
+        pieces.append(parent[at:])
+        return Canonical("".join(pieces), parent=self, changes=(lambda: changes) if changes else None)
 
     def translate(self, table: dict[int, str], resized: Pattern[str]) -> "Canonical":
         """Return the form after `str.translate(table)`, or this form if nothing changes.

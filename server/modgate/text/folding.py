@@ -72,34 +72,34 @@ class Folded:
                     yield Form(step, changed, least)
                 form = changed
         found = steps.traces(form.text)
+        bases = [form]
         if any(found):
-            form = yield from _signs_undone(form, found)
-        stretched = steps.stretching(form)
-        if stretched is not form:
-            yield Form("stretching", stretched, 3)
+            bases = yield from _signs_undone(form, found)
+        for base in bases:
+            stretched = steps.stretching(base)
+            if stretched is not base:
+                yield Form("stretching", stretched, 3)
 
     def steps(self) -> list[tuple[str, str]]:
         """Return the name and the text of every form, for explanations."""
         return [(form.step, form.canonical.text) for form in self.forms()]
 
 
-def _signs_undone(form: Canonical, found: steps.Traces) -> Generator[Form, None, Canonical]:
-    """Yield the forms that undo signs and digits, and return the one to go on from."""
+def _signs_undone(form: Canonical, found: steps.Traces) -> Generator[Form, None, list[Canonical]]:
+    """Yield the forms that undo signs and digits, and return those to go on from."""
     if steps.is_censored(form, found):
         yield Form("censored", form, 4)
-    joined = steps.separators(form, found)
-    if joined is not form:
-        yield Form("separators", joined, 4)
-        found = steps.traces(joined.text)
-    if not found.leet:
-        return joined
-    first, *others = steps.leet(joined)
-    if first is not joined:
-        yield Form("leet", first, 3)
-    for other in others:
-        if other is not joined:
-            yield Form("leet", other, 4)
-    return first
+    joined, *others = steps.separators(form, found)
+    for reading in (joined, *others):
+        if reading is not form:
+            yield Form("separators", reading, 4)
+    bases = [joined]
+    if steps.traces(joined.text).leet:
+        for least, reading in zip((3, 4, 4), steps.leet(joined), strict=False):
+            if reading is not joined:
+                yield Form("leet", reading, least)
+                bases.append(reading)
+    return bases
 
 
 def _compose(match: Match[str]) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "Traces",
     "accents",
     "censored_words",
+    "hide_vowels",
     "is_censored",
     "leet",
     "look_alikes",
@@ -28,12 +29,16 @@ __all__ = [
 
 # The outline of ASCII text has an `a` for a letter, `1` for a digit, `$` for a sign that may be a letter, `!` for one
 # that may be a letter but mostly ends a sentence, `-` for a sign that may hide a letter or stand between two.
-_KINDS = {" ": " "} | dict.fromkeys("!?", "!") | dict.fromkeys("@$+|", "$") | dict.fromkeys("-_*~^=`#%&", "-")
+_KINDS = {" ": " ", "(": "("} | dict.fromkeys("!?", "!") | dict.fromkeys("@$+|", "$") | dict.fromkeys("-_*~^=`#%&", "-")
 _OUTLINE = bytes(
     ord("a" if chr(code).isalpha() else "1" if chr(code).isdigit() else _KINDS.get(chr(code), "."))
     for code in range(128)
 ) + bytes(128)
-_TOKENS = bytes(ord("a" if chr(code).isalnum() else " ") for code in range(128)) + bytes(128)
+_TOKENS = bytes(ord("a" if chr(code).isalnum() or chr(code) in "@$!|+(" else " ") for code in range(128)) + bytes(128)
+_CONSONANTS = bytes(
+    ord("v" if chr(code) == "v" else "c" if chr(code) in "bcdfghjklmnpqrstwxz" else " ") for code in range(128)
+)
+_CONSONANTS += bytes(128)
 
 
 class Traces(NamedTuple):
@@ -51,11 +56,11 @@ def traces(text: str) -> Traces:
     encoded = text.encode("ascii")
     outline = encoded.translate(_OUTLINE)
     tokens = b" %b " % encoded.translate(_TOKENS)
-    leet = b"a$" in outline or b"$a" in outline or b"!a" in outline
+    leet = b"a$" in outline or b"$a" in outline or b"!a" in outline or b"a(a" in outline
     return Traces(
         apart=b" a a a " in tokens or b" a  a  a " in tokens or b" a   a   a " in tokens,
         signs=leet or b"a-" in outline,
-        leet=leet or b"1a" in outline or b"a1" in outline,
+        leet=leet or b"1a" in outline or b"a1" in outline or b"cvc" in encoded.translate(_CONSONANTS),
     )
 
 
@@ -63,7 +68,9 @@ def traces(text: str) -> Traces:
 
 _TWIN = re.compile(f"[{character_class(map(chr, CONFUSABLE))}]")
 _TWIN_WORD = re.compile(f"(?:[^\\W_]|[{character_class(map(chr, CONFUSABLE))}])+")
-_LATIN = re.compile("[a-z]")
+_LATIN = re.compile("[a-zƀ-ʯᴀ-ᴫᵢ-ᵪꜰ-ꟿ]")
+_GREEK = re.compile("[\u0370-\u03ff]")
+_CYRILLIC = re.compile("[\u0400-\u052f]")
 _CYRILLIC_ONLY = re.compile("[джзийлпфцчшщъыэюяё]")
 _TO_CYRILLIC = str.maketrans("aceopxykmtbh03", "асеорхукмтвноз")
 
@@ -88,7 +95,8 @@ def look_alikes(form: Canonical) -> Canonical:
             return word
         if _CYRILLIC_ONLY.search(word):
             return word.translate(_TO_CYRILLIC)
-        if foreign and not _LATIN.search(word) and any(map(str.isalpha, word)):
+        mixed = _LATIN.search(word) or (_GREEK.search(word) and _CYRILLIC.search(word))
+        if foreign and not mixed and any(map(str.isalpha, word)):
             return word
         return word.translate(CONFUSABLE)
 
@@ -107,51 +115,75 @@ def accents(form: Canonical) -> Canonical:
 
 # --- separators ----------------------------------------------------------------------------------------------------
 
-# Letters one by one with the same separator of one to three code points throughout.
-_APART = re.compile(r"(?<![^\W_])[^\W_](?P<gap>[\W_]{1,3})[^\W_](?:(?P=gap)[^\W_])+(?![^\W_])")
+# Letters, or signs for letters, one by one with the same separator of one to three code points throughout.
+_ONE = r"[^\W_]|[@$!|+(]"
+_APART = re.compile(
+    rf"(?<![^\W_])(?:{_ONE})(?P<gap>(?:[^\w@$!|+(]|_){{1,3}})(?:{_ONE})(?:(?P=gap)(?:{_ONE}))+(?![^\W_])"
+)
+# A one-letter word before spaced letters, and after another word: `such a f u c k`.
+_LEAD = re.compile(r"(?:(?<=[^\W_]{2}\s)|(?<=[^\w\s]\s)|(?<![\s\S]))([aiu])([^\S\n]{1,3})(?=[^\W_]\2[^\W_]\2[^\W_])")
 _SIGNS = re.escape("-_*~^=`·•")
 _SIGN_INSIDE = re.compile(rf"[^\W\d_][{_SIGNS}]+[^\W\d_]")
-_SIGNED = re.compile(rf"[^\W_]+(?:[{_SIGNS}]+[^\W_]+)+")
+_SIGNED = re.compile(rf"(?<![^\W_])[^\W_]++(?:[{_SIGNS}]++[^\W_]++)++")
 _NOT_WORD = re.compile(r"[\W_]+")
 
 
 def _join(match: Match[str]) -> str:
+    gap = match[1]
+    return match[0].replace(gap, "")
+
+
+def _join_word(match: Match[str]) -> str:
     return _NOT_WORD.sub("", match[0])
 
 
-def separators(form: Canonical, found: Traces) -> Canonical:
-    """Join letters that are kept apart (`f.u.c.k`, `f u c k`), then words with signs inside (`sh-it`, `f_uck`).
+def separators(form: Canonical, found: Traces) -> list[Canonical]:
+    """Join letters that are kept apart (`f.u.c.k`, `f u c k`) and words with signs inside (`sh-it`).
+
+    The first reading is the form that was given if there is nothing to join. A second one takes the first of spaced
+    letters as a word of its own (`such a f u c k`).
 
     Spaces, full stops and commas inside a word are left alone unless they stand between single letters:
     `the pen.is here`.
     """
-    joined = form.replace(_APART, _join) if found.apart else form
-    return joined.replace(_SIGNED, _join) if found.signs and _SIGN_INSIDE.search(joined.text) else joined
+    readings = [form.replace(_APART, _join)] if found.apart else [form]
+    if found.apart and _LEAD.search(form.text):
+        readings.append(form.replace(_LEAD, _set_off).replace(_APART, _join))
+    if found.signs and _SIGN_INSIDE.search(form.text):
+        return [reading.replace(_SIGNED, _join_word) for reading in readings]
+    return readings
+
+
+def _set_off(match: Match[str]) -> str:
+    return f"{match[1]}," + match[2][1:]
 
 
 # --- leet ----------------------------------------------------------------------------------------------------------
 
-_LEET_SIGNS = character_class(sign for sign in LEET if not sign.isdigit() and sign != "!")
-_LEET_TAIL = rf"!(?=[^\W_]|[{_LEET_SIGNS}])"
+_LEET_SIGNS = character_class(sign for sign in LEET if not sign.isdigit() and sign not in "!(")
+_LEET_TAIL = rf"!+(?=[^\W_]|[{_LEET_SIGNS}])|(?<=[^\W_])\((?=[^\W_]|[{_LEET_SIGNS}])"
 # A word from its first letter on, if it holds a digit or a sign; an exclamation mark at its end is none.
 _LEET_WORD = re.compile(
     rf"(?<![^\W\d_])[^\W\d_]*+(?:[\d{_LEET_SIGNS}]|{_LEET_TAIL})(?:[^\W_]|[{_LEET_SIGNS}]|{_LEET_TAIL})*+"
 )
 _WITH_I = str.maketrans(LEET)
 _WITH_L = str.maketrans(LEET | dict.fromkeys("1!|", "l"))
+_V_FOR_U = re.compile(r"(?<=[bcdfghjklmnpqrstwxz])v(?=[bcdfghjklmnpqrstwxz(])")
+_REPEATED = re.compile(r"(.)\1\1+", re.DOTALL)
 _AMBIGUOUS = re.compile("[1!|]")
-_EDGE_DIGITS = re.compile(r"(?<![^\W_])\d+(?=[^\W\d_]{4})|(?<=[^\W\d_]{4})\d+(?![^\W_])")
+_EDGE_DIGITS = re.compile(r"(?<![^\W_])\d++(?=[^\W\d_]{4})|(?<=[^\W\d_]{4})\d++(?![^\W_])")
 
 
 def _read(form: Canonical, table: dict[int, str]) -> Canonical:
     def letters(match: Match[str]) -> str:
         word = match[0]
-        count = sum(map(str.isalpha, word))
-        return word.translate(table) if 0 < count < len(word) <= 2 * count else word
+        once = _REPEATED.sub(_first, word)
+        count = sum(map(str.isalpha, once))
+        return word.translate(table) if 0 < count < len(once) <= 2 * count else word
 
     # Sign for letter, one to one: no change of length. Most words are skipped at the price of `isalpha`.
     words = [word if word.isalpha() else _LEET_WORD.sub(letters, word) for word in form.text.split(" ")]
-    text = " ".join(words)
+    text = _V_FOR_U.sub("u", " ".join(words))
     return form if text == form.text else Canonical(text, parent=form)
 
 
@@ -159,7 +191,8 @@ def leet(form: Canonical) -> Iterator[Canonical]:
     """Yield every reading of digits and signs as letters, in words that are letters by half at least.
 
     `1`, `!` and `|` are an i in the first reading and an l in the second. In the last, digits around a word of four
-    letters and more are no part of it: `word123`. The first is yielded even if it is the form that was given.
+    letters and more are no part of it: `word123`. A v between consonants is a u. The first reading is yielded even if
+    it is the form that was given.
     """
     yield _read(form, _WITH_I)
     if _AMBIGUOUS.search(form.text):
@@ -172,6 +205,7 @@ def leet(form: Canonical) -> Iterator[Canonical]:
 
 _THREE_ASCII = re.compile(r"([a-z])\1\1")
 _THREE = re.compile(r"([^\W\d_])\1\1")
+_RUN_ASCII = re.compile(r"([a-z])\1+")
 _RUN = re.compile(r"([^\W\d_])\1+")
 
 
@@ -190,8 +224,8 @@ def stretching(form: Canonical) -> Canonical:
     Whoever finds a word here must compare the runs with those of the word (`hoot` is not `hot`).
     """
     text = form.text
-    three = _THREE_ASCII if text.isascii() else _THREE
-    return form.replace(_RUN, _first) if three.search(text) else form
+    three, run = (_THREE_ASCII, _RUN_ASCII) if text.isascii() else (_THREE, _RUN)
+    return form.replace(run, _first) if three.search(text) else form
 
 
 # --- censored letters ----------------------------------------------------------------------------------------------
@@ -211,6 +245,14 @@ def censored_words(text: str) -> Iterator[Match[str]]:
     for match in _CENSORED.finditer(text):
         if _HIDDEN_INSIDE.search(match[0]):
             yield match
+
+
+_VOWELS_AND_SIGNS = str.maketrans(dict.fromkeys("aeiouy#%&@$?!^_-", "*"))
+
+
+def hide_vowels(word: str) -> str:
+    """Return `word` with an asterisk for every vowel and every sign that may hide one."""
+    return word.translate(_VOWELS_AND_SIGNS)
 
 
 def uncensors(entry: str, word: str) -> bool:
