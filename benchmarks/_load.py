@@ -1,0 +1,323 @@
+"""Open-loop load: calls start when they are due, by a Poisson process, whether or not earlier ones were answered.
+
+Latency is counted from the moment a call was due. A server that stalls therefore shows the stall in every call that
+was due meanwhile: nothing is omitted because the client waited, too.
+"""
+
+import gc
+import os
+import select
+import sys
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from hdrh.histogram import HdrHistogram
+
+from benchmarks._wire import Connection
+from modgate.v1 import moderation_pb2 as pb
+
+__all__ = ["BUDGET_S", "STREAM", "UNARY", "Phase", "favour_this_process", "open_loop"]
+
+UNARY = "/modgate.v1.ModerationService/Moderate"
+STREAM = "/modgate.v1.ModerationService/ModerateStream"
+BUDGET_S = 0.2
+_UNANSWERED, _CANCELLED_HERE = -2, 1
+_PERCENTILES = (50, 90, 99, 99.9, 99.99)
+
+
+@dataclass(slots=True)
+class Phase:
+    """What one stretch of load at one rate came to. Latencies are in microseconds, from the due time.
+
+    Attributes:
+        rate: Calls a second that were asked for.
+        seconds: From the first due time to the last answer.
+        sent: Calls made.
+        answered: Answers, whatever they said.
+        decided: Answers OK without a fallback.
+        late: Calls that were not answered within the budget from their due time.
+        late_from_send: The same from the moment they were sent.
+        codes: gRPC status codes; -1 for a reset call, -2 for no answer at all.
+        verdicts: By name.
+        fallbacks: By reason.
+        latency: From the due time.
+        service: From the moment of sending.
+        lag_us: How late calls were sent: 50th, 99th and 100th percentile. The generator's own fault.
+        client_cpu_s: Processor time of the generator.
+        server_cpu_s: Processor time of the server, if known.
+    """
+
+    rate: float
+    seconds: float = 0.0
+    sent: int = 0
+    answered: int = 0
+    decided: int = 0
+    late: int = 0
+    late_from_send: int = 0
+    codes: Counter[int] = field(default_factory=Counter)
+    verdicts: Counter[str] = field(default_factory=Counter)
+    fallbacks: Counter[str] = field(default_factory=Counter)
+    latency: Any = field(default_factory=lambda: HdrHistogram(1, 60_000_000, 3))
+    service: Any = field(default_factory=lambda: HdrHistogram(1, 60_000_000, 3))
+    lag_us: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    client_cpu_s: float = 0.0
+    server_cpu_s: float | None = None
+
+    @property
+    def goodput(self) -> float:
+        """Decided answers within the budget, a second."""
+        return self.decided / self.seconds if self.seconds else 0.0
+
+    @property
+    def errors(self) -> int:
+        """Calls that ended in anything but OK."""
+        return sum(count for code, count in self.codes.items() if code)
+
+    def ms(self, percentile: float) -> float:
+        """Latency from the due time, in milliseconds."""
+        return round(float(self.latency.get_value_at_percentile(percentile)) / 1000, 3)
+
+    def figures(self) -> dict[str, Any]:
+        """Return everything as JSON takes it."""
+        return {
+            "rate": round(self.rate, 1),
+            "seconds": round(self.seconds, 2),
+            "sent": self.sent,
+            "answered": self.answered,
+            "decided": self.decided,
+            "answers_per_s": round(self.answered / self.seconds, 1) if self.seconds else 0.0,
+            "goodput_per_s": round(self.goodput, 1),
+            "errors": self.errors,
+            "late": self.late,
+            "late_from_send": self.late_from_send,
+            "codes": {str(code): count for code, count in sorted(self.codes.items())},
+            "verdicts": dict(self.verdicts),
+            "fallbacks": dict(self.fallbacks),
+            "fallback_share": round(sum(self.fallbacks.values()) / max(1, self.answered), 5),
+            "latency_ms": {f"p{p:g}": self.ms(p) for p in _PERCENTILES}
+            | {"max": round(self.latency.get_max_value() / 1000, 3)},
+            "from_send_ms": {f"p{p:g}": round(self.service.get_value_at_percentile(p) / 1000, 3) for p in _PERCENTILES},
+            "generator_lag_ms": dict(
+                zip(("p50", "p99", "max"), (round(v / 1000, 3) for v in self.lag_us), strict=True)
+            ),
+            "client_cpu_s": round(self.client_cpu_s, 3),
+            "server_cpu_s": None if self.server_cpu_s is None else round(self.server_cpu_s, 3),
+            "histogram": self.latency.encode().decode(),
+        }
+
+
+def favour_this_process() -> bool:
+    """Put the generator before the server in the scheduler's eyes, as a client on a machine of its own would be."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, -10)
+    except PermissionError:
+        return False
+    return True
+
+
+def open_loop(
+    address: str,
+    messages: Sequence[bytes],
+    rate: float,
+    *,
+    seed: int = 0,
+    streamed: bool = False,
+    connections: int = 2,
+    timeout: float | None = BUDGET_S,
+    drain_s: float = 1.5,
+    server_cpu: Callable[[], float | None] = lambda: None,
+    classify: bool = True,
+    label: str = "",
+    cancel_share: float = 0.0,
+) -> Phase:
+    """Send every message once, at Poisson times of the given rate, and return what came of it.
+
+    Args:
+        address: The server.
+        messages: Encoded requests; on a stream their request ids must end in `-<index in hex>`.
+        rate: Calls a second.
+        seed: Of the arrival times.
+        streamed: Over ModerateStream, one stream a connection, instead of unary calls.
+        connections: How many connections share the load.
+        timeout: Deadline sent with unary calls.
+        drain_s: Seconds to wait for answers after the last call was due.
+        server_cpu: Tells the server's processor time.
+        classify: Whether answers are ModerateResponses, to be counted by verdict and fallback.
+        label: Shown with the progress on a terminal.
+        cancel_share: Share of unary calls that are cancelled at a random moment within 50 ms.
+    """
+    draw = np.random.default_rng(seed)
+    dues: list[float] = np.cumsum(draw.exponential(1 / rate, len(messages))).tolist()
+    cancels = _cancellations(draw, dues, cancel_share)
+    run = _Run(messages, dues, cancels, streamed=streamed)
+    run.connect(address, connections, timeout)
+    cpu_before = server_cpu()
+    gc.collect()
+    gc.disable()
+    client_before = time.process_time()
+    try:
+        run.drive(drain_s, label)
+    finally:
+        gc.enable()
+        client_cpu = time.process_time() - client_before
+        cpu_after = server_cpu()
+        run.close()
+    phase = Phase(rate, sent=run.sent, client_cpu_s=client_cpu)
+    if cpu_before is not None and cpu_after is not None:
+        phase.server_cpu_s = cpu_after - cpu_before
+    run.count(phase)
+    if classify:
+        _classify(phase, run.codes, run.answers)
+    else:
+        phase.decided = phase.codes[0]
+    return phase
+
+
+class _Run:
+    """The state of one open loop: when each call was due, sent and answered, and with what."""
+
+    def __init__(
+        self, messages: Sequence[bytes], dues: list[float], cancels: list[tuple[float, int]], *, streamed: bool
+    ) -> None:
+        count = len(messages)
+        self.messages, self.dues, self.cancels, self.streamed = messages, dues, cancels, streamed
+        self.sent_at, self.answered_at = array("d", bytes(8 * count)), array("d", bytes(8 * count))
+        self.codes = array("h", [_UNANSWERED]) * count
+        self.answers: list[bytes] = [b""] * count
+        self.remaining = count
+        self.sent = 0
+        self.start = 0.0
+
+    def connect(self, address: str, connections: int, timeout: float | None) -> None:
+        path, limit = (STREAM, None) if self.streamed else (UNARY, timeout)
+        self.lines = [Connection(address, path, timeout=limit) for _ in range(connections)]
+        self.streams = [line.open_stream(-1) for line in self.lines] if self.streamed else []
+        for line in self.lines:
+            line.flush()
+
+    def close(self) -> None:
+        for line in self.lines:
+            line.close()
+
+    def done(self, tag: int, now: float, status: int, payload: bytes) -> None:
+        """Take an answer."""
+        if self.streamed:
+            if not payload:
+                return
+            tag = _index(payload)
+        if self.answered_at[tag] == 0.0:
+            self.remaining -= 1
+        self.answered_at[tag] = now
+        self.codes[tag] = status
+        self.answers[tag] = payload
+
+    def drive(self, drain_s: float, label: str) -> None:
+        """Send what is due and take what comes, until all is answered or the time to drain is over."""
+        sockets = [line.socket for line in self.lines]
+        lines = dict(zip(sockets, self.lines, strict=True))
+        clock, dues, count = time.perf_counter, self.dues, len(self.dues)
+        end = dues[-1] + drain_s
+        longest = 0.002 if self.cancels else 0.05
+        self.start = shown = clock() + 0.02
+        while self.remaining:
+            self._send_due(clock() - self.start)
+            if self.cancels:
+                self._cancel_due(clock() - self.start)
+            for line in self.lines:
+                if line.wants_to_write:
+                    line.flush()
+            now = clock() - self.start
+            if now > end:
+                break
+            wait = max(0.0, min((dues[self.sent] if self.sent < count else end) - now, longest))
+            writers = [line.socket for line in self.lines if line.wants_to_write]
+            for ready in select.select(sockets, writers, [], wait)[0]:
+                lines[ready].receive(self.done)
+            if label and clock() - shown > 0.5:
+                shown = clock()
+                _show(f"{label}: {self.sent}/{count} sent, {count - self.remaining} answered")
+        if label:
+            _show("")
+
+    def _send_due(self, now: float) -> None:
+        dues, lines, i = self.dues, self.lines, self.sent
+        # No more at once than a socket takes well; answers are read in between.
+        last = min(i + 64, len(dues))
+        while i < last and dues[i] <= now:
+            line = lines[i % len(lines)]
+            self.sent_at[i] = now
+            if self.streamed:
+                line.send(self.streams[i % len(lines)], self.messages[i])
+            else:
+                line.call(i, self.messages[i])
+            i += 1
+        self.sent = i
+
+    def _cancel_due(self, now: float) -> None:
+        while self.cancels and self.cancels[-1][0] <= now:
+            tag = self.cancels.pop()[1]
+            if self.answered_at[tag] == 0.0 and self.lines[tag % len(self.lines)].cancel(tag):
+                self.answered_at[tag] = time.perf_counter()
+                self.codes[tag] = _CANCELLED_HERE
+                self.remaining -= 1
+
+    def count(self, phase: Phase) -> None:
+        """Work out latencies and who was late."""
+        due, sent = np.array(self.dues), np.frombuffer(self.sent_at)
+        answered = np.frombuffer(self.answered_at) - self.start
+        made = np.arange(len(due)) < self.sent
+        got = made & (np.frombuffer(self.answered_at) > 0)
+        phase.answered = int(got.sum())
+        if phase.answered:
+            phase.seconds = float(answered[got].max() - due[0])
+        phase.codes.update(self.codes[: self.sent].tolist())
+        judged = got & (np.frombuffer(self.codes, dtype=np.int16) != _CANCELLED_HERE)
+        from_due, from_send = (answered - due)[judged], (answered - sent)[judged]
+        missing = int((made & ~got).sum())
+        phase.late = int((from_due > BUDGET_S).sum()) + missing
+        phase.late_from_send = int((from_send > BUDGET_S).sum()) + missing
+        for histogram, values in ((phase.latency, from_due), (phase.service, from_send)):
+            for value in (values * 1e6).astype(int).clip(1).tolist():
+                histogram.record_value(value)
+        lag = (sent - due)[made] * 1e6
+        if lag.size:
+            p50, p99, most = np.percentile(lag, (50, 99, 100))
+            phase.lag_us = (float(p50), float(p99), float(most))
+
+
+def _cancellations(draw: np.random.Generator, dues: list[float], share: float) -> list[tuple[float, int]]:
+    if not share:
+        return []
+    chosen = np.flatnonzero(draw.random(len(dues)) < share).tolist()
+    moments = [(dues[tag] + float(draw.random()) * 0.05, tag) for tag in chosen]
+    return sorted(moments, reverse=True)
+
+
+def _index(payload: bytes) -> int:
+    """Return the index that a streamed answer's request id ends in, without parsing the rest if it comes first."""
+    if payload[0] == 0x0A:
+        return int(payload[2 : 2 + payload[1]].rpartition(b"-")[2], 16)
+    return int(pb.ModerateResponse.FromString(payload).request_id.rpartition("-")[2], 16)
+
+
+def _classify(phase: Phase, codes: "array[int]", answers: list[bytes]) -> None:
+    for code, answer in zip(codes, answers, strict=True):
+        if code != 0 or not answer:
+            continue
+        response = pb.ModerateResponse.FromString(answer)
+        phase.verdicts[pb.Verdict.Name(response.verdict).removeprefix("VERDICT_")] += 1
+        if response.HasField("fallback"):
+            phase.fallbacks[pb.FallbackReason.Name(response.fallback.reason).removeprefix("FALLBACK_REASON_")] += 1
+        else:
+            phase.decided += 1
+
+
+def _show(text: str) -> None:
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\x1b[2K{text}")
+        sys.stderr.flush()
