@@ -14,7 +14,7 @@ from typing import Any, Self
 
 import grpc
 import yaml
-from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2
 
 __all__ = ["Running", "Usage", "modgate", "program", "serving"]
 
@@ -201,10 +201,13 @@ def modgate(
 def serving(address: str, timeout: float = 5.0) -> bool:
     """Return whether the server's health service says SERVING."""
     with grpc.insecure_channel(address) as channel:
+        ask = channel.unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+            response_deserializer=health_pb2.HealthCheckResponse.FromString,
+        )
         try:
-            answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(), timeout=timeout, wait_for_ready=True
-            )
+            answer = ask(health_pb2.HealthCheckRequest(), timeout=timeout, wait_for_ready=True)
         except grpc.RpcError:
             return False
     return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
