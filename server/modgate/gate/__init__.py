@@ -22,7 +22,7 @@ from modgate.gate.ports import (
     Violations,
     new_decision_id,
 )
-from modgate.gate.recent import RecentDecisions
+from modgate.gate.recent import RecentAnswers
 
 __all__ = [
     "Clock",
@@ -36,7 +36,7 @@ __all__ = [
     "Observer",
     "Outcome",
     "Penalty",
-    "RecentDecisions",
+    "RecentAnswers",
     "RuleTrace",
     "Sanctions",
     "StandingSanction",

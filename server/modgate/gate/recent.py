@@ -1,85 +1,77 @@
-"""Recent decisions by message, so that a gateway that repeats a call gets the same answer and is counted once."""
+"""Recent answers by message, so that a gateway that repeats a call gets the same answer and is counted once."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
 
-from modgate.gate.decision import Decision
 from modgate.message import Message
 
-__all__ = ["RecentDecisions"]
+__all__ = ["RecentAnswers"]
 
-_Key = tuple[object, ...]
-
-
-@dataclass(slots=True)
-class _Entry:
-    expires: float
-    decision: "Decision | asyncio.Future[Decision]"
+T = TypeVar("T")
 
 
-class RecentDecisions:
-    """Remembers decisions of messages that carry an id, for a while and up to a number.
+class RecentAnswers(Generic[T]):
+    """Remembers answers to messages that carry an id, for a while and up to a number.
 
-    A message that was edited has another text and is judged anew; an answer that needed a fallback is not kept, so
-    that a repeated call may get the full one.
+    A message that was edited has another text and is judged anew. What is kept should be flat, such as encoded
+    bytes: tens of thousands of object graphs would make every full garbage collection a pause that callers feel.
     """
 
     def __init__(self, *, keep_seconds: float = 60.0, capacity: int = 20_000) -> None:
-        self._keep = keep_seconds
+        self._keep_seconds = keep_seconds
         self._capacity = capacity
-        self._entries: OrderedDict[_Key, _Entry] = OrderedDict()
+        self._known: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
+        self._flying: dict[Hashable, asyncio.Future[T] | None] = {}
 
     async def once(
-        self, message: Message, now: float, judge: Callable[[], Awaitable[Decision]], *, variant: object = None
-    ) -> Decision:
-        """Return the recent decision about this message, or judge it and remember that.
+        self, message: Message, now: float, judge: Callable[[], Awaitable[tuple[T, bool]]], *, variant: Hashable = None
+    ) -> T:
+        """Return the recent answer to this message, or judge it and remember that.
 
         Args:
             message: The message; without an id it is always judged.
             now: Monotonic seconds.
-            judge: Called if there is no decision yet.
+            judge: Called if there is no answer yet; returns it and whether it is worth keeping.
             variant: What else makes two calls differ, such as whether an explanation is wanted.
         """
         if not message.id:
-            return await judge()
+            return (await judge())[0]
         key = _key(message, variant)
-        entry = self._entries.get(key)
-        if entry is not None and entry.expires > now:
-            known = entry.decision
-            if isinstance(known, Decision):
-                return known
+        while True:
+            known = self._known.get(key)
+            if known is not None and known[0] > now:
+                return known[1]
+            if key not in self._flying:
+                return await self._judge(key, now, judge)
             # The first call is still being judged. It may be cancelled by its own caller, which is no answer.
-            await asyncio.wait([known])
-            if not known.cancelled() and known.exception() is None:
-                return known.result()
-        return await self._judge(key, now, judge)
+            future = self._flying[key]
+            if future is None:
+                future = self._flying[key] = asyncio.get_running_loop().create_future()
+            await asyncio.wait([future])
+            if not future.cancelled():
+                return future.result()
 
-    async def _judge(self, key: _Key, now: float, judge: Callable[[], Awaitable[Decision]]) -> Decision:
-        future: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
-        entry = _Entry(now + self._keep, future)
-        self._entries[key] = entry
-        if len(self._entries) > self._capacity:
-            self._entries.popitem(last=False)
+    async def _judge(self, key: Hashable, now: float, judge: Callable[[], Awaitable[tuple[T, bool]]]) -> T:
+        self._flying[key] = None
         try:
-            decision = await judge()
+            answer, keep = await judge()
         except BaseException:
-            future.cancel()
-            self._forget(key, entry)
+            future = self._flying.pop(key)
+            if future is not None:
+                future.cancel()
             raise
-        future.set_result(decision)
-        if decision.fallback is None:
-            entry.decision = decision
-        else:
-            self._forget(key, entry)
-        return decision
-
-    def _forget(self, key: _Key, entry: _Entry) -> None:
-        if self._entries.get(key) is entry:
-            del self._entries[key]
+        if keep:
+            self._known[key] = (now + self._keep_seconds, answer)
+            if len(self._known) > self._capacity:
+                self._known.popitem(last=False)
+        future = self._flying.pop(key)
+        if future is not None:
+            future.set_result(answer)
+        return answer
 
 
-def _key(message: Message, variant: object) -> _Key:
+def _key(message: Message, variant: Hashable) -> Hashable:
     media = tuple((item.id, len(item.data), hash(item.data)) for item in message.media)
     return message.app_id, message.conversation.id, message.sender.id, message.id, message.text, media, variant

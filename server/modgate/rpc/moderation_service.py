@@ -3,11 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import grpc
 
-from modgate.gate import Decision, Gate, RecentDecisions
+from modgate.gate import Decision, Gate, RecentAnswers
 from modgate.message import Message
 from modgate.rpc.errors import Context, Violation, abort_invalid
 from modgate.rpc.permits import Permits
@@ -44,7 +44,7 @@ class ModerationService:
         *,
         limits: Limits,
         permits: Permits,
-        recent: RecentDecisions,
+        recent: RecentAnswers[bytes],
         metrics: Metrics,
         models: Mapping[str, Sequence[pb.ModelVersion]],
         reserve: float = 0.02,
@@ -82,12 +82,8 @@ class ModerationService:
         return grpc.method_handlers_generic_handler(
             _SERVICE,
             {
-                "Moderate": grpc.unary_unary_rpc_method_handler(
-                    self.moderate, parse_request, pb.ModerateResponse.SerializeToString
-                ),
-                "ModerateStream": grpc.stream_stream_rpc_method_handler(
-                    self.moderate_stream, parse_request, pb.ModerateResponse.SerializeToString
-                ),
+                "Moderate": grpc.unary_unary_rpc_method_handler(self.moderate, parse_request, _encoded),
+                "ModerateStream": grpc.stream_stream_rpc_method_handler(self.moderate_stream, parse_request, _encoded),
             },
         )
 
@@ -95,24 +91,24 @@ class ModerationService:
         """End streams once their messages in flight are answered."""
         self._draining.set()
 
-    async def moderate(self, request: pb.ModerateRequest | Unreadable, context: Context) -> pb.ModerateResponse:
+    async def moderate(self, request: pb.ModerateRequest | Unreadable, context: Context) -> bytes:
         """Judge one message."""
         arrived = time.monotonic()
         if isinstance(request, Unreadable):
-            return await self._refuse(context, [request.violation])
+            await self._refuse(context, [request.violation])
         problems = violations(request, self._limits)
         if problems:
-            return await self._refuse(context, problems)
+            await self._refuse(context, problems)
         return await self._answer(request, arrived, context.time_remaining())
 
     async def moderate_stream(
         self, requests: AsyncIterator[pb.ModerateRequest | Unreadable], context: Context
-    ) -> AsyncIterator[pb.ModerateResponse]:
+    ) -> AsyncIterator[bytes]:
         """Judge messages side by side and yield each answer when it is ready.
 
         A request that cannot be judged ends the stream, after the answers to those before it.
         """
-        answers: asyncio.Queue[pb.ModerateResponse | None] = asyncio.Queue()
+        answers: asyncio.Queue[bytes | None] = asyncio.Queue()
         window = asyncio.Semaphore(self._stream_window)
         tasks: set[asyncio.Task[None]] = set()
         refused: list[Violation] = []
@@ -160,24 +156,25 @@ class ModerationService:
         await self._draining.wait()
         reader.cancel()
 
-    async def _answer(
-        self, request: pb.ModerateRequest, arrived: float, remaining: float | None
-    ) -> pb.ModerateResponse:
+    async def _answer(self, request: pb.ModerateRequest, arrived: float, remaining: float | None) -> bytes:
         message = from_request(request)
-        decision = await self._recent.once(
-            message,
-            arrived,
-            lambda: self._judge(message, arrived, remaining, explain=request.explain),
-            variant=request.explain,
-        )
-        models: dict[str, pb.ModelVersion] = {}
-        for detector in decision.timings:
-            for version in self._models.get(detector, ()):
-                models[version.name] = version
-        response = to_response(decision, request.request_id, tuple(models.values()), explain=request.explain)
-        if self._journal is not None:
-            self._journal.after_reply(decision)
-        return response
+        judged = False
+
+        async def judge() -> tuple[bytes, bool]:
+            nonlocal judged
+            judged = True
+            decision = await self._judge(message, arrived, remaining, explain=request.explain)
+            models = self._asked(decision)
+            response = to_response(decision, request.request_id, models, explain=request.explain)
+            # An answer that needed a fallback is not kept: a repeated call may get the full one.
+            return response.SerializeToString(), decision.fallback is None
+
+        answer = await self._recent.once(message, arrived, judge, variant=request.explain)
+        if judged:
+            return answer
+        repeated = pb.ModerateResponse.FromString(answer)
+        repeated.request_id = request.request_id
+        return repeated.SerializeToString()
 
     async def _judge(self, message: Message, arrived: float, remaining: float | None, *, explain: bool) -> Decision:
         budget = self._gate.ruleset.total_ms / 1000
@@ -195,8 +192,19 @@ class ModerationService:
             self._permits.give_back(message.app_id)
         if self._journal is not None:
             self._journal.before_reply(decision)
+            self._journal.after_reply(decision)
         return decision
 
-    async def _refuse(self, context: Context, problems: Sequence[Violation]) -> pb.ModerateResponse:
+    def _asked(self, decision: Decision) -> Sequence[pb.ModelVersion]:
+        """Return the models behind the detectors that were asked, each once."""
+        asked = [self._models[detector] for detector in decision.timings if detector in self._models]
+        return list({version.name: version for versions in asked for version in versions}.values())
+
+    async def _refuse(self, context: Context, problems: Sequence[Violation]) -> NoReturn:
         self._invalid.inc()
         await abort_invalid(context, problems)
+
+
+def _encoded(answer: bytes) -> bytes:
+    # Answers are encoded when they are made: what is kept for repeated calls is the same bytes.
+    return answer

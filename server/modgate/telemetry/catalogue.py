@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from modgate.telemetry.tally import Tallies
+
 __all__ = ["METRICS", "Metric", "Metrics"]
 
 # Edges where the budget is: a bucket that jumps over 200 ms could not show a late answer.
@@ -18,7 +20,7 @@ class Metric:
 
     Attributes:
         name: As Prometheus has it, without the suffix `_total`.
-        kind: `counter`, `gauge` or `histogram`.
+        kind: `counter`, `gauge`, `histogram`, or `tally`: a histogram that only the event loop writes.
         help: What it counts.
         moves: What to do when it moves.
         labels: Label names, all of bounded cardinality.
@@ -43,7 +45,7 @@ METRICS = (
     ),
     Metric(
         "modgate_request_seconds",
-        "histogram",
+        "tally",
         "Seconds from arrival to answer.",
         "Above 0.15 s, give the sidecar more CPU or fewer messages.",
         buckets=_SECONDS,
@@ -63,7 +65,7 @@ METRICS = (
     ),
     Metric(
         "modgate_detector_seconds",
-        "histogram",
+        "tally",
         "Seconds of a detector for one message, waiting included.",
         "Shows which detector uses up the budget.",
         ("detector",),
@@ -174,11 +176,15 @@ class Metrics:
         self._counters: dict[str, Counter] = {}
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
+        self._tallies: dict[str, Tallies] = {}
         for m in METRICS:
             if m.kind == "counter":
                 self._counters[m.name] = Counter(m.name, m.help, m.labels, registry=self.registry)
             elif m.kind == "gauge":
                 self._gauges[m.name] = Gauge(m.name, m.help, m.labels, registry=self.registry)
+            elif m.kind == "tally":
+                tallies = self._tallies[m.name] = Tallies(m.name, m.help, m.buckets, *m.labels)
+                self.registry.register(tallies)
             else:
                 self._histograms[m.name] = Histogram(
                     m.name, m.help, m.labels, buckets=tuple(m.buckets), registry=self.registry
@@ -195,3 +201,7 @@ class Metrics:
     def histogram(self, name: str) -> Histogram:
         """Return a histogram of the catalogue, named without the prefix."""
         return self._histograms[f"modgate_{name}"]
+
+    def tally(self, name: str) -> Tallies:
+        """Return a tally of the catalogue, named without the prefix."""
+        return self._tallies[f"modgate_{name}"]

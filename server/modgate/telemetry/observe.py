@@ -29,11 +29,11 @@ class GateObserver:
         self._log_notable = log_decisions in {"all", "notable"}
         requests = metrics.counter("requests")
         self._verdicts = {verdict: requests.labels(verdict.name) for verdict in Verdict}
-        self._seconds = metrics.histogram("request_seconds")
+        self._seconds = metrics.tally("request_seconds").of()
         self._fallbacks = metrics.counter("fallbacks")
         self._hits = lru_cache(4096)(metrics.counter("rule_hits").labels)
         self._shadow_hits = lru_cache(4096)(metrics.counter("rule_shadow_hits").labels)
-        self._detector_seconds = lru_cache(256)(metrics.histogram("detector_seconds").labels)
+        self._detector_seconds = metrics.tally("detector_seconds").of
         self._failures = metrics.counter("detector_failures")
         self._batch_size = lru_cache(64)(metrics.histogram("batch_size").labels)
         self._model_seconds = lru_cache(64)(metrics.histogram("model_seconds").labels)
@@ -44,8 +44,9 @@ class GateObserver:
         self._seconds.observe(decision.elapsed)
         for name, seconds in decision.timings.items():
             self._detector_seconds(name).observe(seconds)
-        for rule, shadow in {(match.rule_id, match.shadow) for match in decision.matches}:
-            (self._shadow_hits if shadow else self._hits)(rule).inc()
+        if decision.matches:
+            for rule, shadow in {(match.rule_id, match.shadow) for match in decision.matches}:
+                (self._shadow_hits if shadow else self._hits)(rule).inc()
         if decision.fallback is not None:
             self._fallbacks.labels(decision.fallback.reason.name, decision.fallback.applied.name).inc()
         notable = decision.verdict is not Verdict.ALLOW or decision.flagged or decision.fallback is not None
