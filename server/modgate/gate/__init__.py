@@ -13,7 +13,7 @@ from modgate.gate.decision import (
     StandingSanction,
     Trace,
 )
-from modgate.gate.judge import Gate
+from modgate.gate.judge import Gate, Undecided
 from modgate.gate.ports import (
     Clock,
     Observer,
@@ -42,6 +42,7 @@ __all__ = [
     "StandingSanction",
     "SystemClock",
     "Trace",
+    "Undecided",
     "Violations",
     "new_decision_id",
 ]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import NamedTuple, cast
 
 from modgate.detectors.base import CheapInspector, DetectorError, ModelInspector, Problem, Report, Subject, Tier
 from modgate.gate.decision import Decision, Earned, Outcome, RuleTrace, StandingSanction
@@ -15,9 +15,10 @@ from modgate.gate.verdict import Answer, answer, apply_fallbacks
 from modgate.message import Message
 from modgate.rules.ruleset import Mode, Rule, Ruleset, Verdict
 
-__all__ = ["Gate"]
+__all__ = ["Gate", "Undecided"]
 
 _NOTHING: Report = {}
+_NOTHING_EARNED = Earned()
 _TIMED_EVERY = 16
 
 
@@ -58,19 +59,32 @@ class Gate:
     ) -> Decision:
         """Return the decision about a message; always returns, and soon after `deadline` at the latest.
 
+        The arguments are those of `begin`.
+        """
+        outcome = self.begin(message, arrived=arrived, deadline=deadline, explain=explain, shed=shed)
+        return outcome if isinstance(outcome, Decision) else await self.finish(outcome)
+
+    def begin(
+        self, message: Message, *, arrived: float, deadline: float, explain: bool = False, shed: bool = False
+    ) -> "Decision | Undecided":
+        """Look at a message with everything that is cheap, at once; most messages are decided by that.
+
         Args:
             message: The message.
             arrived: Monotonic seconds at which it arrived.
             deadline: Monotonic seconds by which a decision is wanted.
             explain: Whether to keep every leaf's outcome.
             shed: Whether there is no capacity for models: their conditions stay unknown with reason OVERLOAD.
+
+        Returns:
+            The decision, or what `finish` needs to ask the models.
         """
         ruleset, planner = self._ruleset, self._planner
         now = self._clock.now()
         case = _Case(ruleset, subject_of(message, ruleset.custom_paths, now), arrived, deadline)
         standing = self._sanctions.standing(message, now) if self._sanctions is not None else None
         if standing is not None:
-            return await self._decide(case, _sanctioned(standing), sanction=standing)
+            return self._decide(case, _sanctioned(standing), sanction=standing)
         facts = case.facts
         plan = planner.plan(message)
         # The cheap tier takes microseconds: timing each detector of each message would be a good part of them.
@@ -82,27 +96,37 @@ class Gate:
         result = answer(rules, facts, message.text)
         if result.unknown and result.verdict is not Verdict.BLOCK:
             wanted = _wanted(case, result)
-            if shed:
-                facts.problems.update(dict.fromkeys(wanted, Problem.OVERLOAD))
-            elif wanted:
-                await self._ask_models(case, rules, wanted)
-                result = answer(rules, facts, message.text)
+            if wanted and not shed:
+                return Undecided(case, plan, rules, wanted, explain)
+            facts.problems.update(dict.fromkeys(wanted, Problem.OVERLOAD))
             apply_fallbacks(result, facts)
-        return await self._decide(case, result, _explain(plan, case) if explain else ())
+        if self._violations is not None and _violated(result):
+            return Undecided(case, plan, rules, [], explain)
+        return self._decide(case, result, _explain(plan, case) if explain else ())
 
-    async def _decide(
+    async def finish(self, undecided: "Undecided") -> Decision:
+        """Do what `begin` left: ask the models that matter, count violations. Decides by the message's deadline."""
+        case, plan, rules, wanted, explain = undecided
+        if wanted:
+            await self._ask_models(case, rules, wanted)
+        result = answer(rules, case.facts, case.subject.message.text)
+        apply_fallbacks(result, case.facts)
+        earned = _NOTHING_EARNED
+        violated = _violated(result)
+        if self._violations is not None and violated:
+            earned = await self._violations.record(case.subject.message, violated, case.subject.now)
+        return self._decide(case, result, _explain(plan, case) if explain else (), earned=earned)
+
+    def _decide(
         self,
         case: "_Case",
         result: Answer,
         traces: tuple[RuleTrace, ...] = (),
         *,
+        earned: Earned = _NOTHING_EARNED,
         sanction: StandingSanction | None = None,
     ) -> Decision:
         message, now = case.subject.message, case.subject.now
-        earned = Earned()
-        violated = [rule for rule in (*result.hits, *result.shadow_hits) if rule.penalties]
-        if self._violations is not None and violated:
-            earned = await self._violations.record(message, violated, now)
         delivery = None
         if self._sanctions is not None and result.verdict is not Verdict.BLOCK:
             delivery = self._sanctions.delivery(message)
@@ -191,6 +215,20 @@ class _Case:
     arrived: float
     deadline: float
     facts: Facts = field(default_factory=Facts)
+
+
+class Undecided(NamedTuple):
+    """A message that the cheap tier did not decide: opaque, to be handed to `Gate.finish`."""
+
+    case: _Case
+    plan: Plan
+    rules: list[Rule]
+    wanted: list[str]
+    explain: bool
+
+
+def _violated(result: Answer) -> list[Rule]:
+    return [rule for rule in (*result.hits, *result.shadow_hits) if rule.penalties]
 
 
 def _sanctioned(standing: StandingSanction) -> Answer:

@@ -36,13 +36,13 @@ class RecentAnswers(Generic[T]):
             judge: Called if there is no answer yet; returns it and whether it is worth keeping.
             variant: What else makes two calls differ, such as whether an explanation is wanted.
         """
-        if not message.id:
+        key = self.key(message, variant)
+        if key is None:
             return (await judge())[0]
-        key = _key(message, variant)
         while True:
-            known = self._known.get(key)
-            if known is not None and known[0] > now:
-                return known[1]
+            known = self.get(key, now)
+            if known is not None:
+                return known
             if key not in self._flying:
                 return await self._judge(key, now, judge)
             # The first call is still being judged. It may be cancelled by its own caller, which is no answer.
@@ -52,6 +52,31 @@ class RecentAnswers(Generic[T]):
             await asyncio.wait([future])
             if not future.cancelled():
                 return future.result()
+
+    def get(self, key: Hashable | None, now: float) -> T | None:
+        """Return the recent answer to a message by its key, or None if there is none yet."""
+        known = self._known.get(key) if key is not None else None
+        return known[1] if known is not None and known[0] > now else None
+
+    def is_flying(self, key: Hashable | None) -> bool:
+        """Return whether the message is being judged right now."""
+        return key in self._flying
+
+    def put(self, key: Hashable | None, now: float, answer: T) -> None:
+        """Remember the answer to a message that was judged without waiting."""
+        if key is None:
+            return
+        self._known[key] = (now + self._keep_seconds, answer)
+        if len(self._known) > self._capacity:
+            self._known.popitem(last=False)
+
+    @staticmethod
+    def key(message: Message, variant: Hashable = None) -> Hashable | None:
+        """Return what identifies a call about a message, or None if the message has no id."""
+        if not message.id:
+            return None
+        media = tuple((item.id, len(item.data), hash(item.data)) for item in message.media)
+        return message.app_id, message.conversation.id, message.sender.id, message.id, message.text, media, variant
 
     async def _judge(self, key: Hashable, now: float, judge: Callable[[], Awaitable[tuple[T, bool]]]) -> T:
         self._flying[key] = None
@@ -63,15 +88,8 @@ class RecentAnswers(Generic[T]):
                 future.cancel()
             raise
         if keep:
-            self._known[key] = (now + self._keep_seconds, answer)
-            if len(self._known) > self._capacity:
-                self._known.popitem(last=False)
+            self.put(key, now, answer)
         future = self._flying.pop(key)
         if future is not None:
             future.set_result(answer)
         return answer
-
-
-def _key(message: Message, variant: Hashable) -> Hashable:
-    media = tuple((item.id, len(item.data), hash(item.data)) for item in message.media)
-    return message.app_id, message.conversation.id, message.sender.id, message.id, message.text, media, variant
