@@ -28,7 +28,7 @@ class LimitSettings(_Group):
     media: int = Field(10, ge=0, le=100, description="Attachments of a message.")
     media_bytes: int = Field(8_388_608, ge=1, le=67_108_864, description="Bytes of one attachment.")
     message_bytes: int = Field(16_777_216, ge=1024, le=134_217_728, description="Bytes of one request as encoded.")
-    in_flight: int = Field(512, ge=1, description="Messages judged at once; beyond it the models are not asked.")
+    in_flight: int = Field(512, ge=1, description="Messages that wait for models; beyond it they are not asked.")
     in_flight_per_app: int = Field(256, ge=1, description="The same for a single app: one cannot starve others.")
     streams_per_connection: int = Field(1_000, ge=1, description="Concurrent calls on one connection.")
     stream_window: int = Field(128, ge=1, description="Messages of one ModerateStream that are judged at once.")

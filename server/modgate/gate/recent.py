@@ -25,18 +25,14 @@ class RecentAnswers(Generic[T]):
         self._known: OrderedDict[Hashable, tuple[float, T]] = OrderedDict()
         self._flying: dict[Hashable, asyncio.Future[T] | None] = {}
 
-    async def once(
-        self, message: Message, now: float, judge: Callable[[], Awaitable[tuple[T, bool]]], *, variant: Hashable = None
-    ) -> T:
-        """Return the recent answer to this message, or judge it and remember that.
+    async def once(self, key: Hashable | None, now: float, judge: Callable[[], Awaitable[tuple[T, bool]]]) -> T:
+        """Return the recent answer to a message, or judge it and remember that.
 
         Args:
-            message: The message; without an id it is always judged.
+            key: What `key` returned for the message; without one it is always judged.
             now: Monotonic seconds.
             judge: Called if there is no answer yet; returns it and whether it is worth keeping.
-            variant: What else makes two calls differ, such as whether an explanation is wanted.
         """
-        key = self.key(message, variant)
         if key is None:
             return (await judge())[0]
         while True:

@@ -2,15 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 import grpc
 
-from modgate.gate import Decision, Gate, RecentAnswers
+from modgate.gate import Decision, FallbackReason, Gate, RecentAnswers, Undecided
 from modgate.message import Message
 from modgate.rpc.errors import Context, Violation, abort_invalid
 from modgate.rpc.permits import Permits
+from modgate.rpc.stream import AnswerStream
 from modgate.rpc.translate import from_request, to_response
 from modgate.rpc.unreadable import Unreadable, parse_request
 from modgate.rpc.validate import Limits, violations
@@ -99,7 +101,8 @@ class ModerationService:
         problems = violations(request, self._limits)
         if problems:
             await self._refuse(context, problems)
-        return await self._answer(request, arrived, context.time_remaining())
+        begun = self._begin(request, arrived, context.time_remaining())
+        return begun if isinstance(begun, bytes) else await self._finish(begun)
 
     async def moderate_stream(
         self, requests: AsyncIterator[pb.ModerateRequest | Unreadable], context: Context
@@ -108,101 +111,116 @@ class ModerationService:
 
         A request that cannot be judged ends the stream, after the answers to those before it.
         """
-        answers: asyncio.Queue[bytes | None] = asyncio.Queue()
-        window = asyncio.Semaphore(self._stream_window)
-        tasks: set[asyncio.Task[None]] = set()
         refused: list[Violation] = []
 
-        async def answer(request: pb.ModerateRequest, arrived: float) -> None:
-            try:
-                answers.put_nowait(await self._answer(request, arrived, None))
-            finally:
-                window.release()
+        def begin(request: pb.ModerateRequest | Unreadable) -> "bytes | _Call | None":
+            arrived = time.monotonic()
+            if isinstance(request, Unreadable):
+                refused.append(request.violation)
+                return None
+            refused.extend(violations(request, self._limits, streamed=True))
+            return None if refused else self._begin(request, arrived, None)
 
-        async def read() -> None:
-            try:
-                async for request in requests:
-                    arrived = time.monotonic()
-                    if isinstance(request, Unreadable):
-                        refused.append(request.violation)
-                        return
-                    problems = violations(request, self._limits, streamed=True)
-                    if problems:
-                        refused.extend(problems)
-                        return
-                    await window.acquire()
-                    task = asyncio.create_task(answer(request, arrived))
-                    tasks.add(task)
-                    task.add_done_callback(tasks.discard)
-            finally:
-                if tasks:
-                    await asyncio.wait(list(tasks))
-                answers.put_nowait(None)
+        stream: AnswerStream[pb.ModerateRequest | Unreadable, _Call] = AnswerStream(
+            begin, self._finish, self._stream_window
+        )
+        async for answer in stream.run(requests, self._draining):
+            yield answer
+        if refused:
+            await self._refuse(context, refused)
 
-        reader = asyncio.create_task(read())
-        draining = asyncio.create_task(self._end_on_drain(reader))
-        try:
-            while (response := await answers.get()) is not None:
-                yield response
-            if refused:
-                await self._refuse(context, refused)
-        finally:
-            draining.cancel()
-            reader.cancel()
-            for task in tasks:
-                task.cancel()
-
-    async def _end_on_drain(self, reader: "asyncio.Task[None]") -> None:
-        await self._draining.wait()
-        reader.cancel()
-
-    async def _answer(self, request: pb.ModerateRequest, arrived: float, remaining: float | None) -> bytes:
+    def _begin(self, request: pb.ModerateRequest, arrived: float, remaining: float | None) -> "bytes | _Call":
+        """Answer a request at once, if cheap detectors or an earlier call decide it; else return what is left to do."""
         message = from_request(request)
+        key = self._recent.key(message, request.explain)
+        if key is not None:
+            known = self._recent.get(key, arrived)
+            if known is not None:
+                return _repeated(known, request)
+        budget = self._gate.ruleset.total_ms / 1000
+        if remaining is not None:
+            budget = min(budget, remaining)
+        deadline = arrived + budget - min(self._reserve, budget * _RESERVE_SHARE)
+        call = _Call(request, message, key, arrived, deadline)
+        if key is not None and self._recent.is_flying(key):
+            return call
+        outcome = self._gate.begin(
+            message,
+            arrived=arrived,
+            deadline=deadline,
+            explain=request.explain,
+            shed=not self._permits.free(message.app_id),
+        )
+        if isinstance(outcome, Decision):
+            answer, keep = self._encode(outcome, request)
+            if keep:
+                self._recent.put(key, arrived, answer)
+            return answer
+        call.undecided = outcome
+        return call
+
+    async def _finish(self, call: "_Call") -> bytes:
+        """Answer a request that `_begin` left open."""
         judged = False
 
         async def judge() -> tuple[bytes, bool]:
             nonlocal judged
             judged = True
-            decision = await self._judge(message, arrived, remaining, explain=request.explain)
-            models = self._asked(decision)
-            response = to_response(decision, request.request_id, models, explain=request.explain)
-            # An answer that needed a fallback is not kept: a repeated call may get the full one.
-            return response.SerializeToString(), decision.fallback is None
+            app_id = call.message.app_id
+            permitted = self._permits.take(app_id)
+            try:
+                if call.undecided is not None and permitted:
+                    decision = await self._gate.finish(call.undecided)
+                else:
+                    decision = await self._gate.judge(
+                        call.message,
+                        arrived=call.arrived,
+                        deadline=call.deadline,
+                        explain=call.request.explain,
+                        shed=not permitted,
+                    )
+            finally:
+                self._permits.give_back(app_id)
+            return self._encode(decision, call.request)
 
-        answer = await self._recent.once(message, arrived, judge, variant=request.explain)
-        if judged:
-            return answer
-        repeated = pb.ModerateResponse.FromString(answer)
-        repeated.request_id = request.request_id
-        return repeated.SerializeToString()
+        answer = await self._recent.once(call.key, call.arrived, judge)
+        return answer if judged else _repeated(answer, call.request)
 
-    async def _judge(self, message: Message, arrived: float, remaining: float | None, *, explain: bool) -> Decision:
-        budget = self._gate.ruleset.total_ms / 1000
-        if remaining is not None:
-            budget = min(budget, remaining)
-        deadline = arrived + budget - min(self._reserve, budget * _RESERVE_SHARE)
-        permitted = self._permits.take(message.app_id)
-        if not permitted:
-            self._shed.inc()
-        try:
-            decision = await self._gate.judge(
-                message, arrived=arrived, deadline=deadline, explain=explain, shed=not permitted
-            )
-        finally:
-            self._permits.give_back(message.app_id)
+    def _encode(self, decision: Decision, request: pb.ModerateRequest) -> tuple[bytes, bool]:
+        """Return the answer to send, and whether a repeated call should get the same one."""
         if self._journal is not None:
             self._journal.before_reply(decision)
             self._journal.after_reply(decision)
-        return decision
-
-    def _asked(self, decision: Decision) -> Sequence[pb.ModelVersion]:
-        """Return the models behind the detectors that were asked, each once."""
+        if decision.fallback is not None and decision.fallback.reason is FallbackReason.OVERLOAD:
+            self._shed.inc()
         asked = [self._models[detector] for detector in decision.timings if detector in self._models]
-        return list({version.name: version for versions in asked for version in versions}.values())
+        models = {version.name: version for versions in asked for version in versions}.values() if asked else ()
+        response = to_response(decision, request.request_id, tuple(models), explain=request.explain)
+        # An answer that needed a fallback is not kept: a repeated call may get the full one.
+        return response.SerializeToString(), decision.fallback is None
 
     async def _refuse(self, context: Context, problems: Sequence[Violation]) -> NoReturn:
         self._invalid.inc()
         await abort_invalid(context, problems)
+
+
+@dataclass(slots=True)
+class _Call:
+    """A request on its way: what was asked, how a repeated call would be known, and what the gate has begun."""
+
+    request: pb.ModerateRequest
+    message: Message
+    key: Hashable | None
+    arrived: float
+    deadline: float
+    undecided: Undecided | None = None
+
+
+def _repeated(answer: bytes, request: pb.ModerateRequest) -> bytes:
+    """Return an earlier answer for another request about the same message."""
+    response = pb.ModerateResponse.FromString(answer)
+    response.request_id = request.request_id
+    return response.SerializeToString()
 
 
 def _encoded(answer: bytes) -> bytes:

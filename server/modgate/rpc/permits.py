@@ -1,4 +1,4 @@
-"""How many messages may be judged at once, in all and for one app; beyond it, models are shed, not messages."""
+"""How many messages may wait for models, in all and for one app; beyond it, models are shed, not messages."""
 
 from collections import Counter
 
@@ -14,8 +14,12 @@ class Permits:
         self._apps: Counter[str] = Counter()
         self.in_flight = 0
 
+    def free(self, app_id: str) -> bool:
+        """Return whether one more message of an app would be permitted."""
+        return self.in_flight < self._total and self._apps.get(app_id, 0) < self._per_app
+
     def take(self, app_id: str) -> bool:
-        """Count a message in and return whether its models may be asked."""
+        """Count a message in that asks models, and return whether it may."""
         self.in_flight += 1
         self._apps[app_id] += 1
         return self.in_flight <= self._total and self._apps[app_id] <= self._per_app

@@ -95,7 +95,7 @@ METRICS = (
     Metric(
         "modgate_in_flight",
         "gauge",
-        "Messages being judged.",
+        "Messages that wait for models.",
         "Near the permits, the model tier is about to be shed.",
     ),
     Metric(
