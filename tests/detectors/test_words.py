@@ -1,5 +1,7 @@
 """The keyword detector: what it finds, what it must not, and where."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -210,3 +212,29 @@ def test_a_mask_leaves_nothing_to_find(text: str, entries: list[str], match: Mat
 def test_long_texts_are_inspected(unit: str, length: int) -> None:
     """Texts at the size limit, full of hits or of tricks, take linear time (the suite's time limit says so)."""
     look((unit * length)[:length])
+
+
+@pytest.mark.parametrize("offset", range(0, 3000, 97))
+def test_hidden_words_are_found_anywhere_in_a_long_text(offset: int) -> None:
+    """Long texts are guessed at in windows: no cut hides a word, and the span is where it was typed."""
+    before = ("the classic peacock passes assessments, " * 100)[:offset].rpartition(" ")[0] + " "
+    for hidden in ("f.u.c.k", "f u c k", "fuuuuck", "5h1t", "fυck"):
+        (finding,) = look(f"{before}{hidden} and then analysis of a cocktail" + " in class" * 200)
+        assert finding.spans == (Span(len(before), len(before) + len(hidden)),)
+
+
+@pytest.mark.parametrize("unit", ["class", "an4lysis", "gla$$.", "pa-ss-", "ассасин", "ロマン", "gгass "])
+def test_no_cut_of_a_long_text_makes_a_word(unit: str) -> None:
+    """Cutting a long text into windows never turns the rest of a longer word into a hit."""
+    for length in (1_500, 4_000, 9_000):
+        assert look((unit * length)[:length] + "s") == ()
+
+
+def test_threads_may_share_an_inspector() -> None:
+    """Eight threads that read one automaton at once all see what one thread sees."""
+    texts = [
+        f"{before} f.u.c.k {after} shit" for before in ("a", "é", "x " * 300) for after in ("b", "한", "$h!t")
+    ] * 20
+    expected = [look(text) for text in texts]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(look, texts)) == expected

@@ -129,6 +129,11 @@ class Canonical:
         pieces.append(parent[at:])
         return Canonical("".join(pieces), parent=self, changes=(lambda: changes) if changes else None)
 
+    def window(self, start: int, end: int) -> "Canonical":
+        """Return the part of this form from `start` to `end` as a form of its own."""
+        size = len(self.text)
+        return Canonical(self.text[start:end], parent=self, changes=lambda: ((0, start, 0), (end, size, 0)))
+
     def translate(self, table: dict[int, str], resized: Pattern[str]) -> "Canonical":
         """Return the form after `str.translate(table)`, or this form if nothing changes.
 

@@ -30,6 +30,14 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1b\x7f]")
 _WORD_BYTES = bytes(code if chr(code).isalnum() else ord(" ") for code in range(128)) + bytes(128)
 
 
+_SPACE = re.compile(r"\s")
+_SIGN = re.compile(r"\W")
+_WINDOW = 512
+_OVERLAP = 64
+GUESSED_AT_MOST = 8
+"""Windows of a text that are guessed at: bounds what a text made of tricks only can cost."""
+
+
 class Form(NamedTuple):
     """A canonical form with the name of the step that made it.
 
@@ -61,28 +69,60 @@ class Folded:
     def forms(self) -> Iterator[Form]:
         """Yield `plain`, then every guess that changes something, each built on the ones before.
 
+        Long texts are guessed at in windows of some hundred code points, and no more of them than `GUESSED_AT_MOST`.
         The form `censored` is given as it is, for the reader to guess the letters that signs hide.
         """
-        form = self.plain
         yield self.certain()
-        if not form.text.isascii():
-            for step, undo, least in (("look-alikes", steps.look_alikes, 3), ("accents", steps.accents, 4)):
-                changed = undo(form)
-                if changed is not form:
-                    yield Form(step, changed, least)
-                form = changed
-        found = steps.traces(form.text)
-        bases = [form]
-        if any(found):
-            bases = yield from _signs_undone(form, found)
-        for base in bases:
-            stretched = steps.stretching(base)
-            if stretched is not base:
-                yield Form("stretching", stretched, 3)
+        guessed = 0
+        for window in _windows(self.plain):
+            something = False
+            for form in _guesses(window):
+                something = True
+                yield form
+            guessed += something
+            if guessed == GUESSED_AT_MOST:
+                return
 
     def steps(self) -> list[tuple[str, str]]:
         """Return the name and the text of every form, for explanations."""
         return [(form.step, form.canonical.text) for form in self.forms()]
+
+
+def _windows(form: Canonical) -> Iterator[Canonical]:
+    """Yield the form in windows that overlap by a few words and are cut at white space, or else at another sign.
+
+    A run of more than 2,000 letters without either ends them: nobody reads a hidden word there.
+    """
+    text = form.text
+    size = len(text)
+    start = 0
+    while size - start > _WINDOW + _OVERLAP:
+        limits = start + _WINDOW, start + 4 * _WINDOW
+        cut = _SPACE.search(text, *limits) or _SIGN.search(text, *limits)
+        if cut is None:
+            return
+        end = cut.start()
+        yield form.window(start, end)
+        back = _SPACE.search(text, end - _OVERLAP, end)
+        start = back.end() if back else cut.end()
+    yield form.window(start, size) if start else form
+
+
+def _guesses(form: Canonical) -> Iterator[Form]:
+    if not form.text.isascii():
+        for step, undo, least in (("look-alikes", steps.look_alikes, 3), ("accents", steps.accents, 4)):
+            changed = undo(form)
+            if changed is not form:
+                yield Form(step, changed, least)
+            form = changed
+    found = steps.traces(form.text)
+    bases = [form]
+    if any(found):
+        bases = yield from _signs_undone(form, found)
+    for base in bases:
+        stretched = steps.stretching(base)
+        if stretched is not base:
+            yield Form("stretching", stretched, 3)
 
 
 def _signs_undone(form: Canonical, found: steps.Traces) -> Generator[Form, None, list[Canonical]]:
