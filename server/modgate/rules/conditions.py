@@ -1,5 +1,6 @@
 """What a rule asks of a message, as written in a rule file: a tree of `all`, `any` and `not` over questions."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Literal, Self
 
@@ -245,3 +246,20 @@ class Condition(Strict):
         """Levels of this tree; 1 for a question."""
         children = self.all_of or self.any_of or ((self.not_,) if self.not_ else ())
         return 1 + max((child.depth() for child in children), default=0)
+
+    def questions(self, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str, object, tuple[str | int, ...]]]:
+        """Yield key, question and path of every leaf of this tree."""
+        for key, children in (("all", self.all_of), ("any", self.any_of)):
+            for index, child in enumerate(children or ()):
+                yield from child.questions((*path, key, index))
+        if self.not_ is not None:
+            yield from self.not_.questions((*path, "not"))
+        for name in type(self).model_fields:
+            question = getattr(self, name)
+            if question is not None and not isinstance(question, tuple | Condition):
+                yield name, question, (*path, name)
+
+    def lists(self) -> frozenset[str]:
+        """Return the names of the lists that this tree refers to."""
+        names = {getattr(q, "to" if key == "similar" else "list", None) for key, q, _ in self.questions()}
+        return frozenset(name for name in names if isinstance(name, str))

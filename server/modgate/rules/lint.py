@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from modgate.detectors.domains import fold_host
 from modgate.detectors.suffixes import public_suffixes
-from modgate.rules.conditions import Condition
 from modgate.rules.load import Document
 from modgate.rules.problems import Problem
 from modgate.rules.ruleset import Mode
@@ -23,30 +22,8 @@ _SHOWN = 3
 """Entries of a list that one warning names."""
 
 
-def _questions(condition: Condition, loc: Loc) -> Iterator[tuple[str, Condition, Loc]]:
-    """Yield key, condition and place of every question in a tree."""
-    for key, children in (("all", condition.all_of), ("any", condition.any_of)):
-        for index, child in enumerate(children or ()):
-            yield from _questions(child, (*loc, key, index))
-    if condition.not_ is not None:
-        yield from _questions(condition.not_, (*loc, "not"))
-    for key in ("words", "pattern", "text", "sentiment", "similar", "pii", "domain", "flood", "image", "language"):
-        if getattr(condition, key) is not None:
-            yield key, condition, (*loc, key)
-
-
-def _used_lists(rules: tuple[RuleModel, ...]) -> set[str]:
-    used = set()
-    for rule in rules:
-        for key, condition, _ in _questions(rule.when, ()):
-            question = getattr(condition, key)
-            name = getattr(question, "to" if key == "similar" else "list", None)
-            used |= {name} if name else set()
-    return used
-
-
 def _rule_warnings(rule: RuleModel) -> Iterator[tuple[Loc, str, str]]:
-    questions = list(_questions(rule.when, ("when",)))
+    questions = list(rule.when.questions(("when",)))
     keys = {key for key, _, _ in questions}
     if rule.mode is Mode.SHADOW and rule.penalties:
         yield ("penalties",), "a shadow rule earns nobody a penalty", "they count once the rule is live"
@@ -59,8 +36,8 @@ def _rule_warnings(rule: RuleModel) -> Iterator[tuple[Loc, str, str]]:
         yield ("then", "action"), cause, "write action: replace to say so, or action: block"
     if rule.then.notice is not None and rule.then.notify_sender is False:
         yield ("then", "notice"), "the sender is not told, so nobody reads this notice", "drop one of the two"
-    for key, condition, loc in questions:
-        at_least = getattr(getattr(condition, key), "at_least", None)
+    for key, question, loc in questions:
+        at_least = getattr(question, "at_least", None)
         if at_least is not None and at_least < _LOW and key != "pii":
             yield (*loc, "at_least"), f"{at_least:g} is so low that most messages reach it", "write e.g. at_least: 0.8"
 
@@ -88,7 +65,7 @@ def lint_document(document: Document) -> list[Problem]:
     found: list[Problem] = []
     if not any(rule.mode is not Mode.DRAFT for rule in model.rules):
         found.append(document.source.problem(("rules",), "no rule is live or in shadow: every message is allowed"))
-    used = _used_lists(model.rules)
+    used = frozenset[str]().union(*(rule.when.lists() for rule in model.rules))
     for name, item in model.lists.items():
         if name not in used and document.origins["lists", name].source is document.source:
             found.append(document.problem("lists", name, (), f'no rule uses the list "{name}"', "use it or drop it"))
