@@ -42,8 +42,8 @@ class Answer:
 def answer(rules: Sequence[Rule], facts: Facts, text: str) -> Answer:
     """Evaluate rules that admit the message and combine those that are true: the strictest wins.
 
-    Shadow rules add matches and change nothing. A mask that cannot be applied, because what matched is a picture or
-    a custom payload, blocks. Call `apply_fallbacks` once nothing more will become known.
+    Shadow rules add matches and change nothing. A mask or replacement that would let something through, because what
+    matched is in a picture or a custom payload, blocks. Call `apply_fallbacks` once nothing more will become known.
     """
     hits: list[Rule] = []
     shadow_hits: list[Rule] = []
@@ -67,10 +67,10 @@ def answer(rules: Sequence[Rule], facts: Facts, text: str) -> Answer:
         hits.append(rule)
         flagged = flagged or rule.effect.flag
         asked = rule.effect.verdict
-        if asked is Verdict.MASK and rule.effect.replacement is None:
-            if any(m.part != TEXT for m in found) and not any(m.part == TEXT for m in found):
+        if asked is Verdict.MASK:
+            if any(match.part != TEXT for match in found):
                 asked = Verdict.BLOCK
-            else:
+            elif rule.effect.replacement is None:
                 masks.append((rule.effect, _spans(found, text)))
         if asked > verdict:
             verdict, decisive = asked, rule
@@ -90,12 +90,7 @@ def apply_fallbacks(result: Answer, facts: Facts) -> None:
     """Let the fallbacks of live rules that stayed unknown stand in for them, where they could still matter."""
     if result.verdict is Verdict.BLOCK:
         return
-    open_rules = [
-        rule
-        for rule in result.unknown
-        if rule.mode is Mode.LIVE
-        and (rule.effect.verdict > result.verdict or (rule.effect.flag and not result.flagged))
-    ]
+    open_rules = [rule for rule in result.unknown if rule.mode is Mode.LIVE and _could_matter(rule.effect, result)]
     if not open_rules:
         return
     reason = FallbackReason.TIMEOUT
@@ -104,10 +99,10 @@ def apply_fallbacks(result: Answer, facts: Facts) -> None:
     blocking: Rule | None = None
     for rule in open_rules:
         detectors = sorted(unknown_detectors(rule.when, facts))
-        reasons = [_REASONS[facts.problems.get(name, Problem.TIMEOUT)] for name in detectors]
-        worst = max(reasons, default=FallbackReason.TIMEOUT)
-        policy = rule.on_error if worst is FallbackReason.ERROR else rule.on_timeout
-        reason = max(reason, worst)
+        reasons = {_REASONS[facts.problems.get(name, Problem.TIMEOUT)] for name in detectors}
+        # With several reasons the stricter policy holds: one more failure must never let a message through.
+        policy = max(rule.on_error if why is FallbackReason.ERROR else rule.on_timeout for why in reasons)
+        reason = max(reason, *reasons)
         if policy > applied:
             applied, blocking = policy, rule
         unfinished.update(dict.fromkeys(detectors))
@@ -118,9 +113,15 @@ def apply_fallbacks(result: Answer, facts: Facts) -> None:
         result.notice = blocking.effect.notice
 
 
+def _could_matter(effect: Effect, result: Answer) -> bool:
+    # One more mask can still cover more of a text that is masked already.
+    stricter = effect.verdict > result.verdict or effect.verdict is Verdict.MASK is result.verdict
+    return stricter or (effect.flag and not result.flagged)
+
+
 def _matches(rule: Rule, facts: Facts) -> list[Match]:
     shadow = rule.mode is not Mode.LIVE
-    return [
+    found = [
         Match(
             rule_id=rule.id,
             rule_revision=rule.revision,
@@ -136,6 +137,8 @@ def _matches(rule: Rule, facts: Facts) -> list[Match]:
         for leaf in true_leaves(rule.when, facts)
         for finding in facts.found(leaf)
     ]
+    # A rule that holds because of what is absent has found nothing to show; its hit must show all the same.
+    return found or [Match(rule.id, rule.revision, "gate", "not", 1.0, 0.0, (), TEXT, "", shadow)]
 
 
 def _spans(found: Sequence[Match], text: str) -> tuple[Span, ...]:
