@@ -1,6 +1,7 @@
 """Recent answers by message, so that a gateway that repeats a call gets the same answer and is counted once."""
 
 import asyncio
+import json
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
@@ -15,8 +16,9 @@ T = TypeVar("T")
 class RecentAnswers(Generic[T]):
     """Remembers answers to messages that carry an id, for a while and up to a number.
 
-    A message that was edited has another text and is judged anew. What is kept should be flat, such as encoded
-    bytes: tens of thousands of object graphs would make every full garbage collection a pause that callers feel.
+    A message that was edited has another text, media or payload and is judged anew. What is kept should be flat,
+    such as encoded bytes: tens of thousands of object graphs would make every full garbage collection a pause that
+    callers feel.
     """
 
     def __init__(self, *, keep_seconds: float = 60.0, capacity: int = 20_000) -> None:
@@ -72,7 +74,9 @@ class RecentAnswers(Generic[T]):
         if not message.id:
             return None
         media = tuple((item.id, len(item.data), hash(item.data)) for item in message.media)
-        return message.app_id, message.conversation.id, message.sender.id, message.id, message.text, media, variant
+        custom = json.dumps(message.custom, sort_keys=True, default=str) if message.custom else ""
+        place = message.app_id, message.conversation.id, message.sender.id
+        return *place, message.id, message.text, media, custom, variant
 
     async def _judge(self, key: Hashable, now: float, judge: Callable[[], Awaitable[tuple[T, bool]]]) -> T:
         self._flying[key] = None
