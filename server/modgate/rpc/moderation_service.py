@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
@@ -11,6 +11,7 @@ import grpc
 from modgate.gate import Decision, FallbackReason, Gate, RecentAnswers, Undecided
 from modgate.message import Message
 from modgate.rpc.errors import Context, Violation, abort_invalid
+from modgate.rpc.frames import FramedConnection, Incoming
 from modgate.rpc.permits import Permits
 from modgate.rpc.stream import AnswerStream
 from modgate.rpc.translate import from_request, to_response
@@ -98,22 +99,22 @@ class ModerationService:
         arrived = time.monotonic()
         if isinstance(request, Unreadable):
             await self._refuse(context, [request.violation])
+        if request.frame:
+            await self._refuse(context, [Violation("frame", "only streams take frames; use ModerateStream")])
         problems = violations(request, self._limits)
         if problems:
             await self._refuse(context, problems)
         begun = self._begin(request, arrived, context.time_remaining())
         return begun if isinstance(begun, bytes) else await self._finish(begun)
 
-    async def moderate_stream(
-        self, requests: AsyncIterator[pb.ModerateRequest | Unreadable], context: Context
-    ) -> AsyncIterator[bytes]:
-        """Judge messages side by side and yield each answer when it is ready.
+    async def moderate_stream(self, _requests: object, context: Context) -> None:
+        """Judge messages side by side and send each answer when it is ready.
 
         A request that cannot be judged ends the stream, after the answers to those before it.
         """
         refused: list[Violation] = []
 
-        def begin(request: pb.ModerateRequest | Unreadable) -> "bytes | _Call | None":
+        def begin(request: Incoming) -> "bytes | _Call | None":
             arrived = time.monotonic()
             if isinstance(request, Unreadable):
                 refused.append(request.violation)
@@ -121,11 +122,8 @@ class ModerationService:
             refused.extend(violations(request, self._limits, streamed=True))
             return None if refused else self._begin(request, arrived, None)
 
-        stream: AnswerStream[pb.ModerateRequest | Unreadable, _Call] = AnswerStream(
-            begin, self._finish, self._stream_window
-        )
-        async for answer in stream.run(requests, self._draining):
-            yield answer
+        stream: AnswerStream[Incoming, _Call] = AnswerStream(begin, self._finish, self._stream_window)
+        await stream.run(FramedConnection(context), self._draining)
         if refused:
             await self._refuse(context, refused)
 

@@ -250,6 +250,7 @@ class ModerateRequest(_message.Message):
     SENDER_FIELD_NUMBER: _builtins.int
     CONVERSATION_FIELD_NUMBER: _builtins.int
     EXPLAIN_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Pairs an answer with its request on a stream; echoed. At most 128 bytes. Required on a stream."""
     app_id: _builtins.str
@@ -268,6 +269,13 @@ class ModerateRequest(_message.Message):
     def conversation(self) -> Global___Conversation:
         """Where it is posted."""
 
+    @_builtins.property
+    def frame(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModerateRequest]:
+        """A frame: on a stream, several requests in one message, which cost the transport what one does. If it is set, all
+        other fields of this message must be empty, and answers come in frames too: those that are ready together, in
+        the order of completion. At most 256; a frame in a frame is refused.
+        """
+
     def __init__(
         self,
         *,
@@ -277,10 +285,11 @@ class ModerateRequest(_message.Message):
         sender: Global___Sender | None = ...,
         conversation: Global___Conversation | None = ...,
         explain: _builtins.bool = ...,
+        frame: _abc.Iterable[Global___ModerateRequest] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversation", b"conversation", "message", b"message", "sender", b"sender"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "conversation", b"conversation", "explain", b"explain", "message", b"message", "request_id", b"request_id", "sender", b"sender"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "conversation", b"conversation", "explain", b"explain", "frame", b"frame", "message", b"message", "request_id", b"request_id", "sender", b"sender"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -516,6 +525,7 @@ class ModerateResponse(_message.Message):
     DELIVERY_FIELD_NUMBER: _builtins.int
     SANCTION_FIELD_NUMBER: _builtins.int
     PENALTIES_DEGRADED_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """The request's own id."""
     decision_id: _builtins.str
@@ -566,6 +576,12 @@ class ModerateResponse(_message.Message):
     def sanction(self) -> Global___StandingSanction:
         """The sanction that kept the sender from posting, if that is why the message is blocked."""
 
+    @_builtins.property
+    def frame(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModerateResponse]:
+        """A frame: several answers in one message, on streams whose requests come in frames. If it is set, all other fields
+        are empty.
+        """
+
     def __init__(
         self,
         *,
@@ -585,10 +601,11 @@ class ModerateResponse(_message.Message):
         delivery: Global___Delivery | None = ...,
         sanction: Global___StandingSanction | None = ...,
         penalties_degraded: _builtins.bool = ...,
+        frame: _abc.Iterable[Global___ModerateResponse] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delivery", b"delivery", "explanation", b"explanation", "fallback", b"fallback", "sanction", b"sanction", "sender_notice", b"sender_notice", "timing", b"timing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "delivery", b"delivery", "explanation", b"explanation", "fallback", b"fallback", "flagged", b"flagged", "masked_text", b"masked_text", "matches", b"matches", "models", b"models", "penalties", b"penalties", "penalties_degraded", b"penalties_degraded", "request_id", b"request_id", "ruleset_revision", b"ruleset_revision", "sanction", b"sanction", "sender_notice", b"sender_notice", "timing", b"timing", "verdict", b"verdict"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decision_id", b"decision_id", "delivery", b"delivery", "explanation", b"explanation", "fallback", b"fallback", "flagged", b"flagged", "frame", b"frame", "masked_text", b"masked_text", "matches", b"matches", "models", b"models", "penalties", b"penalties", "penalties_degraded", b"penalties_degraded", "request_id", b"request_id", "ruleset_revision", b"ruleset_revision", "sanction", b"sanction", "sender_notice", b"sender_notice", "timing", b"timing", "verdict", b"verdict"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
