@@ -163,7 +163,7 @@ class Index:
 
 
 def _has_symbols(text: str) -> bool:
-    return any(not _SOFT.issuperset(signs) for signs in SEPARATORS.findall(text))
+    return not text.isalpha() and any(not _SOFT.issuperset(signs) for signs in SEPARATORS.findall(text))
 
 
 def _bounded(term: Term) -> str:
@@ -174,6 +174,8 @@ def _bounded(term: Term) -> str:
     """
     if not term.whole:
         return term.key
+    if term.key.isascii():
+        return f" {term.key} "
     left = "" if UNSPACED.match(term.key[0]) else " "
     right = "" if UNSPACED.match(term.key[-1]) or _HANGUL.match(term.key[-1]) else " "
     return left + term.key + right
@@ -203,5 +205,7 @@ def _same_runs(key: str, words: Canonical, start: int, end: int) -> bool:
 
 def plain_key(entry: str) -> str:
     """Return what an entry is looked for as: its plain form, or only the words of it if it holds no symbols."""
+    if entry.isascii() and entry.isalpha():
+        return entry.lower()  # most of a list of 100,000; saves half of the time to compile it
     plain = fold(entry).plain
     return plain.text.strip() if _has_symbols(plain.text) else words_of(plain).text.strip()
