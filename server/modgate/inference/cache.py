@@ -5,6 +5,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, TypeVar
 
+from modgate.detectors.base import DetectorError, Problem
+
 __all__ = ["ScoreCache"]
 
 V = TypeVar("V")
@@ -26,8 +28,18 @@ class ScoreCache(Generic[V]):
     async def get(self, key: Hashable, compute: Callable[[], Awaitable[V]]) -> V:
         """Return the known value, join the computation in the air, or start one.
 
-        The computation is cancelled when the last of those who wait for it is; its failure is everybody's.
+        The computation is cancelled when the last of those who wait for it is; its failure is everybody's, except that
+        who joined one that ran out of time asks once more: its own deadline may be later.
         """
+        joined = key in self._flying
+        try:
+            return await self._get(key, compute)
+        except DetectorError as error:
+            if not joined or error.problem is Problem.ERROR:
+                raise
+        return await self._get(key, compute)
+
+    async def _get(self, key: Hashable, compute: Callable[[], Awaitable[V]]) -> V:
         known = self._known.get(key)
         if known is not None:
             self._known.move_to_end(key)

@@ -105,7 +105,8 @@ class Runner:
         self._ready = threading.Condition()
         self._queues: dict[str, _Queue] = {}
         self._serial = itertools.count()
-        self._busy_until: dict[int, float] = {}
+        # One slot a worker, written by that worker alone: its length never changes under a reader.
+        self._busy_until = [0.0] * workers
         self._closed = False
         self._threads = [
             threading.Thread(target=self._work, args=(i,), name=f"modgate-model-{i}", daemon=True)
@@ -153,7 +154,7 @@ class Runner:
 
     def _earliest_start(self) -> float:
         now = self._monotonic()
-        running = sum(max(0.0, until - now) for until in self._busy_until.values())
+        running = sum(max(0.0, until - now) for until in self._busy_until)
         waiting = sum(queue.backlog for queue in self._queues.values())
         return now + (running + waiting) / max(1, len(self._threads))
 
@@ -186,7 +187,7 @@ class Runner:
             _deliver(dropped, [DetectorError(Problem.TIMEOUT, f"{lane.name}: no time left")] * len(dropped))
             if batch:
                 self._run(lane, batch, units)
-                self._busy_until.pop(index, None)
+                self._busy_until[index] = 0.0
 
     def _take(self) -> tuple[Lane, list[_Job], list[_Job]]:
         """Return the next batch, and the jobs whose time had come; called with the lock held."""
