@@ -6,6 +6,7 @@ __all__ = ["ServiceTime"]
 
 _SMOOTHING = 0.1
 _MAX_DRIFT = 8.0
+_FORGIVENESS = 0.02
 
 
 class ServiceTime:
@@ -29,6 +30,13 @@ class ServiceTime:
         self._per_unit = max(slope, 0.0)
         self._base = max(mean_s - self._per_unit * mean_u, 0.05 * mean_s)
         self._drift = 1.0
+
+    def forgive(self) -> None:
+        """Trust the warm-up a little more again: called when work was refused on the strength of the estimate.
+
+        Without it, an estimate that one stall inflated would refuse everything, and never see that the stall is over.
+        """
+        self._drift += _FORGIVENESS * (1.0 - self._drift)
 
     @property
     def drift(self) -> float:

@@ -143,7 +143,9 @@ class Runner:
         with self._ready:
             if self._closed:
                 raise DetectorError(Problem.ERROR, "the models are shut down")
-            if self._earliest_start() + cost > deadline:
+            # However slow things look, a few jobs are always tried: only what runs can show that it got better.
+            if self.depth() >= 2 * self.workers and self._earliest_start() + cost > deadline:
+                lane.service_time.forgive()
                 raise DetectorError(Problem.OVERLOAD, f"{lane.name}: the queue leaves no time for this")
             queue = self._queues.get(lane.name)
             if queue is None:
@@ -202,6 +204,7 @@ class Runner:
             if job.future.cancelled():
                 continue
             if now + lane.service_time.predict(job.units) > job.deadline:
+                lane.service_time.forgive()
                 dropped.append(job)
                 continue
             if not batch:

@@ -1,5 +1,6 @@
 """A text bundle that is loaded: tokens in, calibrated scores and a sentence embedding out, in one forward pass."""
 
+import os
 import queue
 import time
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ from modgate.inference.windows import windows
 __all__ = ["TextModel", "TextScores"]
 
 _MAX_CHARS = 16_384
+
+# Parallelism comes from the runner's workers; threads of the tokenizers' own would fight them for the cores.
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
 _WARM_UP = ((8, 1), (16, 1), (32, 1), (64, 1), (16, 4), (32, 4))
 
 
@@ -128,8 +132,8 @@ class TextModel:
         texts = [str(payload) for payload in payloads]
         rows: list[list[int]] = []
         places: list[list[Span]] = []
-        for text in texts:
-            cut, spans = self._cut(text)
+        for text, encoding in zip(texts, self._encode(texts), strict=True):
+            cut, spans = self._cut(text, encoding)
             rows += cut
             places.append(spans)
         logits, embeddings = self._forward(rows)
@@ -150,12 +154,9 @@ class TextModel:
             first = last
         return results
 
-    def _cut(self, text: str) -> tuple[list[list[int]], list[Span]]:
+    def _cut(self, text: str, encoding: Encoding) -> tuple[list[list[int]], list[Span]]:
         """Return the token rows of a text and the span of the text that each row covers."""
         spec = self._spec
-        # Lone surrogates cannot be encoded as UTF-8, which the tokenizer works on.
-        clean = text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
-        encoding = self._encode(spec.prefix + clean)
         ids: list[int] = encoding.ids
         if len(ids) <= spec.max_tokens:
             return [ids], [Span(0, len(text))]
@@ -198,12 +199,17 @@ class TextModel:
         tokenizer.no_truncation()
         return tokenizer
 
-    def _encode(self, text: str) -> Encoding:
+    def _encode(self, texts: Sequence[str]) -> list[Encoding]:
+        """Tokenise in this thread; the batch call lets other threads run meanwhile, the single one does not."""
+        prefix = self._spec.prefix
+        # Lone surrogates cannot be encoded as UTF-8, which the tokenizer works on.
+        clean = [prefix + (t if t.isascii() else t.encode("utf-8", "replace").decode("utf-8")) for t in texts]
         tokenizer = self._tokenizers.get()
         try:
-            return tokenizer.encode(text)
+            encodings: list[Encoding] = tokenizer.encode_batch(clean)
         finally:
             self._tokenizers.put(tokenizer)
+        return encodings
 
     def _warm_up(self) -> ServiceTime:
         """Run typical shapes twice and fit the service time to the second run."""
