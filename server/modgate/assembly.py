@@ -1,7 +1,8 @@
 """The composition root: models, detectors and compiled rules from settings. Everything else is given its parts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from modgate.detectors.base import Detector
@@ -12,6 +13,7 @@ from modgate.detectors.ocr import OcrReader
 from modgate.detectors.picture_text import PictureTexts, with_picture_text
 from modgate.detectors.text import SentimentDetector, SimilarDetector, TextDetector
 from modgate.inference.bundle import Bundle, BundleError, find_bundles
+from modgate.inference.cascade import Cascade
 from modgate.inference.cores import cpu_quota
 from modgate.inference.image_model import ImageModel
 from modgate.inference.runner import Runner
@@ -35,6 +37,8 @@ class Engine:
         readers: The workers that read text in pictures.
         detectors: By name.
         bundles: Which bundles each detector asks.
+        text: The full text model.
+        cascade: The text model with a first stage before it, if there is one.
         faults: Drills in force.
     """
 
@@ -43,16 +47,35 @@ class Engine:
     detectors: dict[str, Detector[Any]]
     bundles: dict[str, list[Bundle]] = field(default_factory=dict)
     text: TextModel | None = None
+    cascade: Cascade | None = None
     texts: PictureTexts | None = None
     readers: DecodePool | None = None
     faults: tuple[str, ...] = ()
 
     def compile(self, document: Document) -> Ruleset:
         """Compile rules for these detectors, with the drills in force. May take seconds; thread-safe."""
-        ruleset = compile_ruleset(document, self.detectors)
+        ruleset = self._with_full_model(compile_ruleset(document, self.detectors))
         if self.texts is not None:
             ruleset = with_picture_text(ruleset, self.texts)
         return with_faults(ruleset, parse_faults(self.faults))
+
+    def _with_full_model(self, ruleset: Ruleset) -> Ruleset:
+        """Return the ruleset without the cascade, if its rules have thresholds that the first stage does not serve."""
+        if self.cascade is None or self.text is None:
+            return ruleset
+        least: dict[str, float] = {}
+        for leaf in ruleset.leaves:
+            if leaf.detector == TextDetector.name:
+                least |= {label: min(leaf.at_least, least.get(label, 1.0)) for label in leaf.labels}
+        if not least or self.cascade.serves(least):
+            return ruleset
+        inspection = ruleset.inspections[TextDetector.name]
+        full = replace(inspection, inspector=TextDetector(self.text).configure(sorted(least)))
+        return replace(
+            ruleset,
+            inspections={**ruleset.inspections, TextDetector.name: full},
+            warnings=(*ruleset.warnings, "a rule's threshold is below the label's default: the cascade is off"),
+        )
 
     def close(self) -> None:
         """Stop the workers."""
@@ -87,11 +110,7 @@ def _load(settings: Settings, runner: Runner, decoders: DecodePool) -> Engine:
     found = find_bundles(models.bundles)
     engine = Engine(runner, decoders, cheap_detectors(), faults=settings.fault)
     if models.text:
-        bundle = _bundle(found, models.text, models)
-        engine.text = text = TextModel(bundle, runner, cache_entries=models.cache_entries)
-        for detector in (TextDetector(text), SentimentDetector(text), SimilarDetector(text)):
-            engine.detectors[detector.name] = detector
-            engine.bundles[detector.name] = [bundle]
+        _load_text(engine, found, models)
     viewer = Viewer(decoders)
     if models.ocr:
         bundle = _bundle(found, models.ocr, models)
@@ -106,7 +125,23 @@ def _load(settings: Settings, runner: Runner, decoders: DecodePool) -> Engine:
     return engine
 
 
-def _bundle(found: Mapping[str, Any], name: str, models: ModelSettings) -> Bundle:
+def _load_text(engine: Engine, found: Mapping[str, Path], models: ModelSettings) -> None:
+    bundle = _bundle(found, models.text or "", models)
+    text = engine.text = TextModel(bundle, engine.runner, cache_entries=models.cache_entries)
+    used = [bundle]
+    if models.first:
+        first = _bundle(found, models.first, models)
+        engine.cascade = Cascade(
+            TextModel(first, engine.runner, cache_entries=0), text, cache_entries=models.cache_entries
+        )
+        used.append(first)
+    for detector in (TextDetector(text, engine.cascade), SentimentDetector(text), SimilarDetector(text)):
+        engine.detectors[detector.name] = detector
+        engine.bundles[detector.name] = [bundle]
+    engine.bundles[TextDetector.name] = used
+
+
+def _bundle(found: Mapping[str, Path], name: str, models: ModelSettings) -> Bundle:
     if name not in found:
         places = ", ".join(map(str, models.bundles))
         raise BundleError(name, f"not found in {places}; run `modgate models fetch` or set models.bundles")

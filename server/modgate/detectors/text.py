@@ -1,6 +1,7 @@
 """Detectors that read the text model: labels, sentiment and likeness to sentences, all from one forward pass."""
 
 from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -9,21 +10,35 @@ from modgate.detectors.base import DetectorError, Finding, Problem, Report, Subj
 from modgate.detectors.questions import SentenceList
 from modgate.inference.text_model import TextModel, TextScores
 
-__all__ = ["SentimentDetector", "SimilarDetector", "TextDetector"]
+__all__ = ["Scorer", "SentimentDetector", "SimilarDetector", "TextDetector"]
 
 _SENTIMENT = {"negative": "sent_negative", "positive": "sent_positive", "neutral": "sent_neutral"}
 _MIN_SCORE = 0.01
 
 
+class Scorer(Protocol):
+    """Whoever turns a text into scores."""
+
+    async def score(self, text: str, deadline: float) -> TextScores:
+        """Return the scores of one text by a monotonic deadline."""
+        ...
+
+
 class TextDetector:
-    """Labels of the text model: toxic, insult, threat, sexual, self_harm, spam and so on."""
+    """Labels of the text model: toxic, insult, threat, sexual, self_harm, spam and so on.
+
+    Args:
+        model: The model that knows the labels.
+        scorer: Who is asked for scores: the model itself, or a cascade before it.
+    """
 
     name = "text"
     tier = Tier.MODEL
     cost_us = 3_000.0
 
-    def __init__(self, model: TextModel) -> None:
+    def __init__(self, model: TextModel, scorer: Scorer | None = None) -> None:
         self._model = model
+        self._scorer = scorer or model
 
     @property
     def labels(self) -> Mapping[str, float | None]:
@@ -35,7 +50,7 @@ class TextDetector:
         for label in questions:
             if label not in self.labels:
                 raise ValueError(f"{self._model.name} has no label {label!r}; it has {', '.join(self.labels)}")
-        return _LabelInspector(self._model, {label: self._model.labels[label] for label in questions})
+        return _LabelInspector(self._model, self._scorer, {label: self._model.labels[label] for label in questions})
 
 
 class SentimentDetector:
@@ -58,7 +73,8 @@ class SentimentDetector:
         for label in questions:
             if label not in self.labels:
                 raise ValueError(f"{self._model.name} has no sentiment {label!r}")
-        return _LabelInspector(self._model, {name: self._model.labels[_SENTIMENT[name]] for name in questions})
+        indices = {name: self._model.labels[_SENTIMENT[name]] for name in questions}
+        return _LabelInspector(self._model, self._model, indices)
 
 
 class SimilarDetector:
@@ -85,20 +101,20 @@ class SimilarDetector:
 class _Reader:
     """Asks the model for the scores of every part of a message that has letters in it."""
 
-    def __init__(self, model: TextModel) -> None:
-        self._model = model
+    def __init__(self, scorer: Scorer) -> None:
+        self._scorer = scorer
 
     async def read(self, subject: Subject, deadline: float) -> list[tuple[str, TextScores]]:
         scored: list[tuple[str, TextScores]] = []
         for part, text in subject.parts.items():
             if text and not text.isspace():
-                scored.append((part, await self._model.score(text, deadline)))
+                scored.append((part, await self._scorer.score(text, deadline)))
         return scored
 
 
 class _LabelInspector:
-    def __init__(self, model: TextModel, labels: Mapping[str, int]) -> None:
-        self._reader = _Reader(model)
+    def __init__(self, model: TextModel, scorer: Scorer, labels: Mapping[str, int]) -> None:
+        self._reader = _Reader(scorer)
         self._labels = labels
         self._evidence = f"{model.name} {model.manifest.version}"
 

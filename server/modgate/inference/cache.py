@@ -25,6 +25,10 @@ class ScoreCache(Generic[V]):
     def __len__(self) -> int:
         return len(self._known)
 
+    def peek(self, key: Hashable) -> V | None:
+        """Return the known value without counting a hit or computing anything."""
+        return self._known.get(key)
+
     async def get(self, key: Hashable, compute: Callable[[], Awaitable[V]]) -> V:
         """Return the known value, join the computation in the air, or start one.
 

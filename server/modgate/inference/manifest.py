@@ -69,6 +69,12 @@ class Label(_Part):
     threshold: float | None = Field(default=None, ge=0, le=1, description="Default threshold, if rules name none.")
     precision: float | None = Field(default=None, ge=0, le=1, description="Precision measured at the threshold.")
     experimental: bool = Field(default=False, description="No evidence of quality yet: stays out of default rules.")
+    certain_below: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="First stages: below this score the full model was measured to stay below its threshold.",
+    )
     group: str | None = None
     calibration: Calibration = Calibration()
     feeds: dict[str, Annotated[float, Field(gt=0, le=1)]] = Field(
@@ -147,6 +153,9 @@ class Manifest(_Part):
     text: TextInput | None = None
     image: ImageInput | None = None
     ocr: OcrModels | None = None
+    first_stage_of: str | None = Field(
+        default=None, description="For first stages of a cascade: name and version of the full model, `text-en 1.0.0`."
+    )
     licence: Licence
     provenance: str = Field(description="Where the weights come from and how they were made.")
 

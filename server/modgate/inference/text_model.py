@@ -103,7 +103,7 @@ class TextModel:
             DetectorError: If there was no time, no capacity, or the model failed.
         """
         text = text[:_MAX_CHARS]
-        return await self._cache.get(text, lambda: self._submit(text, deadline))
+        return await self._cache.get(text, lambda: self.submit(text, deadline))
 
     def score_now(self, texts: Sequence[str]) -> list[TextScores]:
         """Return the scores of texts in this thread, past the queue: for tools and for compiling sentence lists."""
@@ -112,7 +112,8 @@ class TextModel:
             scored += self.run([text[:_MAX_CHARS] for text in texts[start : start + self.max_batch]])
         return scored
 
-    async def _submit(self, text: str, deadline: float) -> TextScores:
+    async def submit(self, text: str, deadline: float) -> TextScores:
+        """Score one text past the cache."""
         result = await self._runner.submit(self, text, self._units(text), deadline)
         if not isinstance(result, TextScores):
             raise TypeError(f"lane {self.name} returned {type(result).__name__}")

@@ -116,6 +116,12 @@ async def _load_rules(
 def _service(settings: Settings, engine: Engine, gate: Gate, metrics: Metrics) -> ModerationService:
     limits = settings.limits
     metrics.gauge("queue_depth").set_function(engine.runner.depth)
+    scorer = engine.cascade or engine.text
+    if scorer is not None:
+        metrics.read("score_cache_hits", lambda: scorer.cache.hits)
+        metrics.read("score_cache_misses", lambda: scorer.cache.misses)
+    if (cascade := engine.cascade) is not None:
+        metrics.read("cascade_plain", lambda: cascade.plain)
     for bundles in engine.bundles.values():
         for bundle in bundles:
             name, version = bundle.manifest.name, bundle.manifest.version

@@ -1,11 +1,11 @@
 """Every metric there is: name, unit, labels, and what to do when it moves. docs/metrics.md is made from this."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from modgate.telemetry.tally import Tallies
+from modgate.telemetry.tally import ReadCounter, Tallies
 
 __all__ = ["METRICS", "Metric", "Metrics"]
 
@@ -20,7 +20,8 @@ class Metric:
 
     Attributes:
         name: As Prometheus has it, without the suffix `_total`.
-        kind: `counter`, `gauge`, `histogram`, or `tally`: a histogram that only the event loop writes.
+        kind: `counter`, `gauge`, `histogram`; `tally`, a histogram that only the event loop writes; or `read`, a
+            counter that somebody else keeps.
         help: What it counts.
         moves: What to do when it moves.
         labels: Label names, all of bounded cardinality.
@@ -128,15 +129,21 @@ METRICS = (
     ),
     Metric(
         "modgate_score_cache_hits",
-        "counter",
+        "read",
         "Texts whose scores were known or in the air.",
         "Its share of all texts is the work saved.",
     ),
     Metric(
         "modgate_score_cache_misses",
-        "counter",
+        "read",
         "Texts that a model had to score.",
         "See modgate_score_cache_hits.",
+    ),
+    Metric(
+        "modgate_cascade_plain",
+        "read",
+        "Texts that the first stage decided alone.",
+        "Its share of modgate_score_cache_misses is the work that the cascade saves.",
     ),
     Metric(
         "modgate_ruleset_info",
@@ -177,11 +184,15 @@ class Metrics:
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
         self._tallies: dict[str, Tallies] = {}
+        self._read: dict[str, ReadCounter] = {}
         for m in METRICS:
             if m.kind == "counter":
                 self._counters[m.name] = Counter(m.name, m.help, m.labels, registry=self.registry)
             elif m.kind == "gauge":
                 self._gauges[m.name] = Gauge(m.name, m.help, m.labels, registry=self.registry)
+            elif m.kind == "read":
+                counter = self._read[m.name] = ReadCounter(m.name, m.help)
+                self.registry.register(counter)
             elif m.kind == "tally":
                 tallies = self._tallies[m.name] = Tallies(m.name, m.help, m.buckets, *m.labels)
                 self.registry.register(tallies)
@@ -205,3 +216,7 @@ class Metrics:
     def tally(self, name: str) -> Tallies:
         """Return a tally of the catalogue, named without the prefix."""
         return self._tallies[f"modgate_{name}"]
+
+    def read(self, name: str, source: Callable[[], float]) -> None:
+        """Let a `read` counter of the catalogue, named without the prefix, take its value from `source`."""
+        self._read[f"modgate_{name}"].read = source

@@ -5,12 +5,12 @@ that adds up to a tenth of a word-only verdict. These are plain integers, writte
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-__all__ = ["HistogramTally", "Tallies"]
+__all__ = ["HistogramTally", "ReadCounter", "Tallies"]
 
 
 class HistogramTally:
@@ -68,3 +68,20 @@ class Tallies(Collector):
 
     def _family(self) -> HistogramMetricFamily:
         return HistogramMetricFamily(self._name, self._help, labels=[self._label] if self._label else [])
+
+
+class ReadCounter(Collector):
+    """A counter that somebody else keeps, read when metrics are scraped."""
+
+    def __init__(self, name: str, help_text: str) -> None:
+        self._name = name
+        self._help = help_text
+        self.read: Callable[[], float] = lambda: 0.0
+
+    def describe(self) -> Iterable[Metric]:
+        """Name the metric, so that a name taken twice is refused."""
+        return [CounterMetricFamily(self._name, self._help)]
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the counter as it stands."""
+        yield CounterMetricFamily(self._name, self._help, value=self.read())
