@@ -29,7 +29,7 @@ class Cascade:
         """Pair two loaded models.
 
         Raises:
-            BundleError: If the first stage was made for another model, or does not cover every label of the full model that has a threshold.
+            BundleError: If the first stage was made for another model, or leaves out a label with a threshold.
         """
         identity = f"{full.name} {full.manifest.version}"
         if first.manifest.first_stage_of != identity:
