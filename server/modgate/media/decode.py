@@ -11,7 +11,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
 
 from modgate.media.errors import MediaError, MediaProblem
 from modgate.media.limits import Limits
@@ -21,6 +31,17 @@ __all__ = ["Picture", "Pixels", "decode"]
 
 Pixels = npt.NDArray[np.uint8]
 """Shape (height, width, 3), RGB."""
+
+_DECODERS = (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    JpegImagePlugin,
+    MpoImagePlugin,
+    PngImagePlugin,
+    WebPImagePlugin,
+)
+"""Imported here because Pillow would import them on the first picture, within a message's budget."""
 
 # Frames inside an animation may be larger than its header says; Pillow refuses those from twice this size on, and
 # warns, here fatally, from this size on.

@@ -104,11 +104,16 @@ class DecodePool:
             self._leave(job)
         return answer
 
-    def close(self) -> None:
-        """Let idle threads end. Threads at work are daemons: they do not keep the process alive."""
+    def close(self, patience: float = 1.0) -> None:
+        """End the threads; those at work may finish within `patience` seconds, those that hang are left behind.
+
+        A thread that is still inside a decoder when the interpreter goes away would abort the process.
+        """
         with self._change:
             self._closed = True
+            self._jobs.clear()
             self._change.notify_all()
+            self._change.wait_for(lambda: not self._threads, patience)
 
     def _submit(self, job: _Job) -> None:
         with self._change:
@@ -164,6 +169,7 @@ class DecodePool:
                     return job
                 if self._closed or self._threads > self._workers + self._abandoned:
                     self._threads -= 1
+                    self._change.notify_all()
                     return None
                 self._idle += 1
                 self._change.wait()
