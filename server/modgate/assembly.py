@@ -9,6 +9,7 @@ from modgate.detectors.base import Detector
 from modgate.detectors.cheap import cheap_detectors
 from modgate.detectors.faults import parse_faults, with_faults
 from modgate.detectors.image import ImageDetector
+from modgate.detectors.known_pictures import KnownPictureDetector
 from modgate.detectors.ocr import OcrReader
 from modgate.detectors.picture_text import PictureTexts, with_picture_text
 from modgate.detectors.text import SentimentDetector, SimilarDetector, TextDetector
@@ -112,6 +113,7 @@ def _load(settings: Settings, runner: Runner, decoders: DecodePool) -> Engine:
     if models.text:
         _load_text(engine, found, models)
     viewer = Viewer(decoders)
+    engine.detectors["known_picture"] = KnownPictureDetector(viewer)
     if models.ocr:
         bundle = _bundle(found, models.ocr, models)
         engine.readers = DecodePool(max(1, round(cpu_quota())), nice=models.nice)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-__all__ = ["LanguageQuestion", "SentenceList"]
+__all__ = ["ALIKE", "LanguageQuestion", "PictureList", "SentenceList"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +26,23 @@ class LanguageQuestion:
     label: str
     codes: tuple[str, ...]
     negated: bool = False
+
+
+ALIKE = 31
+"""Bits in which two PDQ hashes may differ and still be of the same picture, as ThreatExchange recommends."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureList:
+    """A list of hashes.
+
+    Attributes:
+        name: The label of its findings.
+        entries: Each `pdq:` or `sha256:` and 64 hexadecimal digits; without a kind it is PDQ. What follows a space or a
+            comma is a note, so lines of common exports can be taken as they are.
+        within: Bits by which a PDQ hash may differ.
+    """
+
+    name: str
+    entries: tuple[str, ...]
+    within: int = ALIKE

@@ -11,7 +11,7 @@ from modgate.detectors.flood import FloodQuestion, Measure
 from modgate.detectors.patterns import PatternQuestion
 from modgate.detectors.pii import PiiQuestion
 from modgate.detectors.pii import Settings as PiiSettings
-from modgate.detectors.questions import LanguageQuestion, SentenceList
+from modgate.detectors.questions import ALIKE, LanguageQuestion, PictureList, SentenceList
 from modgate.detectors.words import MatchMode, WordList
 from modgate.rules.advice import did_you_mean
 from modgate.rules.conditions import (
@@ -19,6 +19,7 @@ from modgate.rules.conditions import (
     DomainCondition,
     FloodCondition,
     ImageCondition,
+    KnownPictureCondition,
     LanguageCondition,
     PatternCondition,
     PiiCondition,
@@ -155,6 +156,13 @@ class Ask:
     def _image(self, model: ImageCondition) -> Asked:
         at_least = self._label("image", model.label, model.at_least)
         return Asked("image", (model.label,), (model.label,), at_least, f"image {model.label} >= {at_least:g}")
+
+    def _known_picture(self, model: KnownPictureCondition) -> Asked:
+        entries = self._list("known_picture", model.list, ListKind.PICTURES, ("known_picture", "list"))
+        # Lists may be asked for at several distances; each is a question of its own.
+        label = model.list if model.within == ALIKE else f"{model.list}:{model.within}"
+        question = PictureList(label, entries, model.within)
+        return Asked("known_picture", (question,), (label,), 0.0, f"known picture {model.list}")
 
     def _sentiment(self, model: SentimentCondition) -> Asked:
         label = "negative" if model.negative is not None else "positive"

@@ -184,6 +184,15 @@ class ImageCondition(Strict):
     )
 
 
+class KnownPictureCondition(Strict):
+    """One of the pictures is on a list, as the same bytes or as a copy."""
+
+    list: str = Field(description="A list of kind `pictures`.", examples=["banned-pictures"])
+    within: int = Field(
+        default=31, ge=0, le=90, description="Bits of 256 by which the PDQ hash of a copy may differ.", examples=[31]
+    )
+
+
 class LanguageCondition(Strict):
     """The text is in one of these languages, or in none of them; unclear texts are neither."""
 
@@ -212,6 +221,7 @@ class Condition(Strict):
     domain: DomainCondition | None = Field(default=None, examples=[{"list": "scam-sites"}])
     flood: FloodCondition | None = Field(default=None, examples=[{"messages": 8, "within": "10s"}])
     image: ImageCondition | None = Field(default=None, examples=[{"label": "explicit_nudity"}])
+    known_picture: KnownPictureCondition | None = Field(default=None, examples=[{"list": "banned-pictures"}])
     language: LanguageCondition | None = Field(default=None, examples=[{"not_in": ["en"]}])
     all_of: tuple["Condition", ...] | None = Field(
         default=None, alias="all", min_length=1, examples=[[{"pii": ["phone"]}, {"similar": {"to": "bypass"}}]]

@@ -49,6 +49,7 @@ class ListKind(StrEnum):
     PATTERNS = "patterns"
     DOMAINS = "domains"
     SENTENCES = "sentences"
+    PICTURES = "pictures"
 
 
 class MessageType(StrEnum):
