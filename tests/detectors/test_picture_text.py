@@ -95,7 +95,6 @@ async def test_conditions_join_text_and_picture(ruleset: Ruleset) -> None:
 async def test_a_negation_covers_pictures(ruleset: Ruleset) -> None:
     """`not` holds only if neither text nor picture has a hit."""
     clean = await _judge(ruleset, "look", _screenshot("good evening"))
-    assert [match.rule_id for match in clean.matches if match.rule_id == "clean"] == []
     assert {trace.rule_id: trace.outcome.value for trace in clean.traces}["clean"] == "true"
     dirty = await _judge(ruleset, "look", _screenshot("a badword"))
     assert {trace.rule_id: trace.outcome.value for trace in dirty.traces}["clean"] == "false"
