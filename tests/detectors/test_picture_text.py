@@ -85,11 +85,12 @@ async def test_a_word_in_a_picture_is_a_hit(ruleset: Ruleset) -> None:
 
 
 async def test_conditions_join_text_and_picture(ruleset: Ruleset) -> None:
-    """A number in the text and a domain in the picture make `all` true together, and what is in the text is masked."""
+    """A number in the text and a domain in the picture make `all` true together; a mask cannot cover a picture."""
     decision = await _judge(ruleset, "call +1 415 555 2671", _screenshot("then visit evil.example"))
-    assert decision.verdict is Verdict.MASK
-    assert "2671" not in decision.masked_text
+    assert decision.verdict is Verdict.BLOCK
     assert decision.flagged
+    found = {(match.detector, match.part) for match in decision.matches if match.rule_id == "contact"}
+    assert found == {("pii", "text"), ("ocr_domain", "ocr:shot")}
 
 
 async def test_a_negation_covers_pictures(ruleset: Ruleset) -> None:
