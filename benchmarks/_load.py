@@ -16,17 +16,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
 from benchmarks._wire import Connection
 from modgate.v1 import moderation_pb2 as pb
 
-__all__ = ["BUDGET_S", "STREAM", "UNARY", "Phase", "favour_this_process", "open_loop"]
+__all__ = ["BUDGET_S", "STREAM", "UNARY", "Phase", "closed_loop", "favour_this_process", "open_loop"]
 
 UNARY = "/modgate.v1.ModerationService/Moderate"
 STREAM = "/modgate.v1.ModerationService/ModerateStream"
 BUDGET_S = 0.2
-_UNANSWERED, _CANCELLED_HERE = -2, 1
+_UNANSWERED, _CANCELLED_HERE = -2, -3
 _PERCENTILES = (50, 90, 99, 99.9, 99.99)
 
 
@@ -39,10 +40,11 @@ class Phase:
         seconds: From the first due time to the last answer.
         sent: Calls made.
         answered: Answers, whatever they said.
-        decided: Answers OK without a fallback.
+        decided: Answers OK, in time and without a fallback.
+        last_late_s: When the last late call was due, in seconds from the first; 0 if none was late.
         late: Calls that were not answered within the budget from their due time.
         late_from_send: The same from the moment they were sent.
-        codes: gRPC status codes; -1 for a reset call, -2 for no answer at all.
+        codes: gRPC status codes; -1 for a reset call, -2 for no answer, -3 for a call that was cancelled here.
         verdicts: By name.
         fallbacks: By reason.
         latency: From the due time.
@@ -59,6 +61,7 @@ class Phase:
     decided: int = 0
     late: int = 0
     late_from_send: int = 0
+    last_late_s: float = 0.0
     codes: Counter[int] = field(default_factory=Counter)
     verdicts: Counter[str] = field(default_factory=Counter)
     fallbacks: Counter[str] = field(default_factory=Counter)
@@ -76,7 +79,12 @@ class Phase:
     @property
     def errors(self) -> int:
         """Calls that ended in anything but OK."""
-        return sum(count for code, count in self.codes.items() if code)
+        return sum(count for code, count in self.codes.items() if code not in {0, _CANCELLED_HERE})
+
+    @property
+    def cancelled(self) -> int:
+        """Calls that were cancelled by this client before their answer came."""
+        return self.codes[_CANCELLED_HERE]
 
     def ms(self, percentile: float) -> float:
         """Latency from the due time, in milliseconds."""
@@ -134,6 +142,7 @@ def open_loop(
     classify: bool = True,
     label: str = "",
     cancel_share: float = 0.0,
+    keep: list[bytes] | None = None,
 ) -> Phase:
     """Send every message once, at Poisson times of the given rate, and return what came of it.
 
@@ -149,32 +158,68 @@ def open_loop(
         server_cpu: Tells the server's processor time.
         classify: Whether answers are ModerateResponses, to be counted by verdict and fallback.
         label: Shown with the progress on a terminal.
-        cancel_share: Share of unary calls that are cancelled at a random moment within 50 ms.
+        cancel_share: Share of unary calls that are cancelled at a random moment within 10 ms.
+        keep: Filled with the answers, one a message; empty where there was none.
     """
     draw = np.random.default_rng(seed)
     dues: list[float] = np.cumsum(draw.exponential(1 / rate, len(messages))).tolist()
     cancels = _cancellations(draw, dues, cancel_share)
     run = _Run(messages, dues, cancels, streamed=streamed)
     run.connect(address, connections, timeout)
+    phase = _measured(run, lambda: run.drive(drain_s, label), server_cpu)
+    phase.rate = rate
+    run.judge(phase, classify=classify)
+    if keep is not None:
+        keep.extend(run.answers)
+    return phase
+
+
+def closed_loop(
+    address: str,
+    messages: Sequence[bytes],
+    *,
+    in_flight: int,
+    seconds: float,
+    streamed: bool = False,
+    connections: int = 2,
+    server_cpu: Callable[[], float | None] = lambda: None,
+    classify: bool = True,
+) -> Phase:
+    """Keep so many calls in flight for a while: what a saturated server gets done. Its latencies prove nothing.
+
+    Args:
+        address: The server.
+        messages: Encoded requests; enough of them, for the phase ends with the last one.
+        in_flight: Calls at once.
+        seconds: How long.
+        streamed: Over ModerateStream, one stream a connection.
+        connections: How many connections share the load.
+        server_cpu: Tells the server's processor time.
+        classify: Whether answers are ModerateResponses, to be counted by verdict and fallback.
+    """
+    run = _Run(messages, [0.0] * len(messages), [], streamed=streamed)
+    run.connect(address, connections, None)
+    phase = _measured(run, lambda: run.saturate(in_flight, seconds), server_cpu)
+    run.judge(phase, classify=classify)
+    return phase
+
+
+def _measured(run: "_Run", drive: Callable[[], None], server_cpu: Callable[[], float | None]) -> Phase:
     cpu_before = server_cpu()
     gc.collect()
     gc.disable()
     client_before = time.process_time()
     try:
-        run.drive(drain_s, label)
+        drive()
     finally:
         gc.enable()
         client_cpu = time.process_time() - client_before
         cpu_after = server_cpu()
         run.close()
-    phase = Phase(rate, sent=run.sent, client_cpu_s=client_cpu)
+    phase = Phase(0.0, sent=run.sent, client_cpu_s=client_cpu)
     if cpu_before is not None and cpu_after is not None:
         phase.server_cpu_s = cpu_after - cpu_before
     run.count(phase)
-    if classify:
-        _classify(phase, run.codes, run.answers)
-    else:
-        phase.decided = phase.codes[0]
     return phase
 
 
@@ -192,6 +237,8 @@ class _Run:
         self.remaining = count
         self.sent = 0
         self.start = 0.0
+        self.saturated = False
+        self.in_time: npt.NDArray[np.bool_] = np.zeros(count, dtype=bool)
 
     def connect(self, address: str, connections: int, timeout: float | None) -> None:
         path, limit = (STREAM, None) if self.streamed else (UNARY, timeout)
@@ -222,7 +269,7 @@ class _Run:
         lines = dict(zip(sockets, self.lines, strict=True))
         clock, dues, count = time.perf_counter, self.dues, len(self.dues)
         end = dues[-1] + drain_s
-        longest = 0.002 if self.cancels else 0.05
+        longest = 0.0005 if self.cancels else 0.05
         self.start = shown = clock() + 0.02
         while self.remaining:
             self._send_due(clock() - self.start)
@@ -243,6 +290,29 @@ class _Run:
                 _show(f"{label}: {self.sent}/{count} sent, {count - self.remaining} answered")
         if label:
             _show("")
+
+    def saturate(self, in_flight: int, seconds: float) -> None:
+        """Send whenever fewer than `in_flight` calls wait for an answer."""
+        sockets = [line.socket for line in self.lines]
+        lines = dict(zip(sockets, self.lines, strict=True))
+        clock, count = time.perf_counter, len(self.dues)
+        self.saturated = True
+        self.start = clock()
+        end = seconds
+        while (now := clock() - self.start) < end and self.remaining:
+            waiting = self.sent - (count - self.remaining)
+            last = min(self.sent + in_flight - waiting, count)
+            self.dues[self.sent : last] = [now] * (last - self.sent)
+            while self.sent < last:
+                self._send_due(now)
+            for line in self.lines:
+                if line.wants_to_write:
+                    line.flush()
+            writers = [line.socket for line in self.lines if line.wants_to_write]
+            for ready in select.select(sockets, writers, [], 0.05)[0]:
+                lines[ready].receive(self.done)
+        # What is on its way when the time is over is neither answered nor missing.
+        self.sent = count - self.remaining
 
     def _send_due(self, now: float) -> None:
         dues, lines, i = self.dues, self.lines, self.sent
@@ -270,16 +340,19 @@ class _Run:
         """Work out latencies and who was late."""
         due, sent = np.array(self.dues), np.frombuffer(self.sent_at)
         answered = np.frombuffer(self.answered_at) - self.start
-        made = np.arange(len(due)) < self.sent
-        got = made & (np.frombuffer(self.answered_at) > 0)
+        got = np.frombuffer(self.answered_at) > 0
+        made = got if self.saturated else np.arange(len(due)) < self.sent
         phase.answered = int(got.sum())
         if phase.answered:
             phase.seconds = float(answered[got].max() - due[0])
-        phase.codes.update(self.codes[: self.sent].tolist())
+        phase.codes.update(np.frombuffer(self.codes, dtype=np.int16)[made].tolist())
         judged = got & (np.frombuffer(self.codes, dtype=np.int16) != _CANCELLED_HERE)
         from_due, from_send = (answered - due)[judged], (answered - sent)[judged]
         missing = int((made & ~got).sum())
+        self.in_time = got & (answered - due <= BUDGET_S)
         phase.late = int((from_due > BUDGET_S).sum()) + missing
+        late = made & ~self.in_time & (np.frombuffer(self.codes, dtype=np.int16) != _CANCELLED_HERE)
+        phase.last_late_s = float(due[late].max() - due[0]) if late.any() else 0.0
         phase.late_from_send = int((from_send > BUDGET_S).sum()) + missing
         for histogram, values in ((phase.latency, from_due), (phase.service, from_send)):
             for value in (values * 1e6).astype(int).clip(1).tolist():
@@ -289,12 +362,26 @@ class _Run:
             p50, p99, most = np.percentile(lag, (50, 99, 100))
             phase.lag_us = (float(p50), float(p99), float(most))
 
+    def judge(self, phase: Phase, *, classify: bool) -> None:
+        """Count answers by what they say; without `classify`, every OK in time counts as decided."""
+        for code, answer, in_time in zip(self.codes, self.answers, self.in_time.tolist(), strict=True):
+            if code != 0 or not answer:
+                continue
+            if classify:
+                response = pb.ModerateResponse.FromString(answer)
+                phase.verdicts[pb.Verdict.Name(response.verdict).removeprefix("VERDICT_")] += 1
+                if response.HasField("fallback"):
+                    reason = pb.FallbackReason.Name(response.fallback.reason)
+                    phase.fallbacks[reason.removeprefix("FALLBACK_REASON_")] += 1
+                    continue
+            phase.decided += in_time
+
 
 def _cancellations(draw: np.random.Generator, dues: list[float], share: float) -> list[tuple[float, int]]:
     if not share:
         return []
     chosen = np.flatnonzero(draw.random(len(dues)) < share).tolist()
-    moments = [(dues[tag] + float(draw.random()) * 0.05, tag) for tag in chosen]
+    moments = [(dues[tag] + float(draw.random()) * 0.01, tag) for tag in chosen]
     return sorted(moments, reverse=True)
 
 
@@ -303,18 +390,6 @@ def _index(payload: bytes) -> int:
     if payload[0] == 0x0A:
         return int(payload[2 : 2 + payload[1]].rpartition(b"-")[2], 16)
     return int(pb.ModerateResponse.FromString(payload).request_id.rpartition("-")[2], 16)
-
-
-def _classify(phase: Phase, codes: "array[int]", answers: list[bytes]) -> None:
-    for code, answer in zip(codes, answers, strict=True):
-        if code != 0 or not answer:
-            continue
-        response = pb.ModerateResponse.FromString(answer)
-        phase.verdicts[pb.Verdict.Name(response.verdict).removeprefix("VERDICT_")] += 1
-        if response.HasField("fallback"):
-            phase.fallbacks[pb.FallbackReason.Name(response.fallback.reason).removeprefix("FALLBACK_REASON_")] += 1
-        else:
-            phase.decided += 1
 
 
 def _show(text: str) -> None:
