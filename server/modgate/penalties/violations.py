@@ -102,6 +102,14 @@ class LocalViolations:
         self.keep(message, earned, now + keep)
         return earned
 
+    def replay(self, message: Message, hits: Sequence[Rule], at: float) -> None:
+        """Count what was recorded before a restart: windows and outcomes as they were, nothing imposed again."""
+        if self.recall(message, at) is not None:
+            return
+        for claim in claims_of(message, hits, at):
+            self.add(claim, at)
+        self.keep(message, Earned(), at + _REMEMBER_AT_LEAST)
+
     def add(self, claim: Claim, now: float) -> bool:
         """Count one claim and return whether it is earned."""
         window = self._windows.get(claim.key)
