@@ -120,6 +120,8 @@ class Memory:
 
     async def stop(self) -> None:
         """Move what is left into the store, as far as that takes a few seconds, and let go of everything."""
+        if self._stopping:
+            return
         self._stopping = True
         for task in self._tasks:
             task.cancel()

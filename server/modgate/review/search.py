@@ -112,7 +112,7 @@ def id_bounds(wanted: HistoryFilter, order: ColumnElement[Any], at: ColumnElemen
 
 def match_exists(name: str, decision_id: ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the condition that a decision matched this."""
-    table = decision_matches
+    table = decision_matches.alias()
     return select(table.c.name).where(table.c.name == name, table.c.decision_id == decision_id).exists()
 
 

@@ -139,7 +139,10 @@ class Database:
         """Return free pages of SQLite to the file system; PostgreSQL does so by itself."""
         if self.is_sqlite:
             with self._bare() as connection:
-                connection.exec_driver_sql(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})").all()
+                # It frees a page a step and shows no rows: only the driver's own cursor goes on to the end.
+                cursor = connection.connection.cursor()
+                cursor.execute(f"PRAGMA incremental_vacuum({_VACUUM_PAGES})")
+                cursor.fetchall()
 
     @contextlib.contextmanager
     def _bare(self) -> Iterator[Connection]:
