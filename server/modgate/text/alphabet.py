@@ -12,6 +12,7 @@ from importlib import resources
 
 __all__ = [
     "COMPOSABLE",
+    "COMPOSING",
     "CONFUSABLE",
     "EXTENDER",
     "FOLD",
@@ -19,6 +20,7 @@ __all__ = [
     "LEET",
     "RESIZED",
     "SEPARATORS",
+    "SPACES",
     "UNEVEN_ASCII_SEPARATORS",
     "UNSPACED",
     "character_class",
@@ -154,18 +156,25 @@ _SECOND = {
     if len(parts := unicodedata.decomposition(char).split()) == _PAIR and not parts[0].startswith("<")
 }
 _JAMO = "\u1100-\u11ff\ua960-\ua97c\ud7b0-\ud7fb"
+COMPOSING = re.compile(f"[{character_class(_SECOND)}{_JAMO}]")
+"""Any of what makes a text composable: a quick look before the search for `COMPOSABLE`."""
+
 COMPOSABLE = re.compile(
     f"[^{character_class(_SECOND)}{character_class(_MARKS)}][{character_class(_SECOND)}]"
     f"[{character_class(_MARKS)}]{{0,8}}|[{_JAMO}]+"
 )
 """A letter and a mark that Unicode may have as one character, or a syllable in single jamo."""
 
-_WORD_CHARACTERS = [
-    char for char in _ASSIGNED if char.isalnum() or (unicodedata.category(char).startswith("M") and char not in _MARKS)
+_OUTSIDE_WORDS = [
+    char
+    for char in (*_ASSIGNED, *map(chr, range(0xD800, 0xF900)))  # surrogates and private use, too
+    if not char.isalnum() and not (unicodedata.category(char).startswith("M") and char not in _MARKS)
 ]
-_WORD_CLASS = f"{character_class(_WORD_CHARACTERS)}\u3400-\u9fff\uac00-\ud7a3\U00020000-\U0003ffff"
-SEPARATORS = re.compile(f"[^{_WORD_CLASS}]+")
-"""Whatever is not part of a word; digits and vowel signs are."""
+SPACES: dict[int, str] = dict.fromkeys(map(ord, _OUTSIDE_WORDS), " ")
+"""Whatever is not part of a word, to a space, for `str.translate`; digits and vowel signs are part of words."""
+
+SEPARATORS = re.compile(f"[{character_class(_OUTSIDE_WORDS)}]+")
+"""What stands between words: runs of what `SPACES` replaces."""
 
 UNEVEN_ASCII_SEPARATORS = re.compile("[^A-Za-z0-9]{2,}|^[^A-Za-z0-9]")
 """In ASCII text, the separators whose place a single space does not keep."""

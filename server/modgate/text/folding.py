@@ -20,7 +20,7 @@ from re import Match
 from typing import NamedTuple
 
 from modgate.text import steps
-from modgate.text.alphabet import COMPOSABLE, FOLD, RESIZED, SEPARATORS, UNEVEN_ASCII_SEPARATORS
+from modgate.text.alphabet import COMPOSABLE, COMPOSING, FOLD, RESIZED, SEPARATORS, SPACES, UNEVEN_ASCII_SEPARATORS
 from modgate.text.canonical import Canonical, Change
 
 __all__ = ["Folded", "Form", "fold", "words_of"]
@@ -152,7 +152,7 @@ def fold(text: str) -> Folded:
     if text.isascii() and not _CONTROL.search(text):
         lower = text.lower()
         return Folded(original if lower == text else Canonical(lower, parent=original))
-    composed = original.replace(COMPOSABLE, _compose)
+    composed = original.replace(COMPOSABLE, _compose) if COMPOSING.search(text) else original
     return Folded(composed.translate(FOLD, RESIZED))
 
 
@@ -165,7 +165,7 @@ def words_of(form: Canonical) -> Canonical:
     if text.isascii():
         words = b" ".join(text.encode("ascii").translate(_WORD_BYTES).split()).decode("ascii")
     else:
-        words = SEPARATORS.sub(" ", text).strip(" ")
+        words = " ".join(text.translate(SPACES).split())
 
     def changes() -> Iterator[Change]:
         uneven = UNEVEN_ASCII_SEPARATORS if text.isascii() else SEPARATORS

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from re import Match
 from typing import NamedTuple
 
-from modgate.text.alphabet import CONFUSABLE, LATIN_BASE, LEET, character_class
+from modgate.text.alphabet import CONFUSABLE, LATIN_BASE, LEET, SPACES, character_class
 from modgate.text.canonical import Canonical
 
 __all__ = [
@@ -39,6 +39,8 @@ _CONSONANTS = bytes(
     ord("v" if chr(code) == "v" else "c" if chr(code) in "bcdfghjklmnpqrstwxz" else " ") for code in range(128)
 )
 _CONSONANTS += bytes(128)
+# What stands for other characters there: signs for letters, signs between letters, other signs; letters are left.
+_DRAWN = {point: "." for point in SPACES if point > 0x7F} | str.maketrans("¡§£¥·•", "$$$$--")  # noqa: PLR2004 - ASCII
 
 
 class Traces(NamedTuple):
@@ -50,10 +52,11 @@ class Traces(NamedTuple):
 
 
 def traces(text: str) -> Traces:
-    """Look in two microseconds whether the steps after `accents` may have anything to do; only ASCII is ruled out."""
-    if not text.isascii():
-        return Traces(apart=True, signs=True, leet=True)
-    encoded = text.encode("ascii")
+    """Look in two microseconds, ten if not ASCII, whether the steps after `accents` may have anything to do."""
+    if text.isascii():
+        encoded = text.encode("ascii")
+    else:
+        encoded = text.translate(_DRAWN).encode("ascii", "replace").replace(b"?", b"a")
     outline = encoded.translate(_OUTLINE)
     tokens = b" %b " % encoded.translate(_TOKENS)
     leet = b"a$" in outline or b"$a" in outline or b"!a" in outline or b"a(a" in outline
@@ -66,7 +69,12 @@ def traces(text: str) -> Traces:
 
 # --- look-alikes ---------------------------------------------------------------------------------------------------
 
-_TWIN = re.compile(f"[{character_class(map(chr, CONFUSABLE))}]")
+_BASIC = "\uffff"
+
+# Apart, because `re` looks up the Basic Multilingual Plane in a bitmap and everything beyond range by range.
+_TWIN_BASIC = re.compile(f"[{character_class(twin for twin in map(chr, CONFUSABLE) if twin <= _BASIC)}]")
+_TWIN_BEYOND = re.compile(f"[{character_class(twin for twin in map(chr, CONFUSABLE) if twin > _BASIC)}]")
+_TWIN_SIGN = re.compile(f"[{character_class(twin for twin in map(chr, CONFUSABLE) if not twin.isalpha())}]")
 _TWIN_WORD = re.compile(f"(?:[^\\W_]|[{character_class(map(chr, CONFUSABLE))}])+")
 _LATIN = re.compile("[a-zƀ-ʯᴀ-ᴫᵢ-ᵪꜰ-ꟿ]")
 _GREEK = re.compile("[\u0370-\u03ff]")
@@ -82,8 +90,10 @@ def look_alikes(form: Canonical) -> Canonical:
     of another script stays what it is, unless all the rest of the text is Latin.
     """
     text = form.text
-    if text.isascii() or not _TWIN.search(text):
+    if text.isascii() or not (_TWIN_BASIC.search(text) or (max(text) > _BASIC and _TWIN_BEYOND.search(text))):
         return form
+    if not _LATIN.search(text) and not _TWIN_SIGN.search(text) and not (_GREEK.search(text) and _CYRILLIC.search(text)):
+        return form  # all of another script: stays what it is
     words = _TWIN_WORD.findall(text)
     foreign = not any(word.isascii() and _LATIN.search(word) for word in words) or any(
         not word.translate(CONFUSABLE).translate(LATIN_BASE).isascii() for word in words
