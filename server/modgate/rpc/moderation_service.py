@@ -12,6 +12,7 @@ from modgate.gate import Decision, FallbackReason, Gate, RecentAnswers, Undecide
 from modgate.message import Message
 from modgate.rpc.errors import Context, Violation, abort_invalid
 from modgate.rpc.frames import FramedConnection, Incoming
+from modgate.rpc.lag import LoopLag
 from modgate.rpc.permits import Permits
 from modgate.rpc.stream import AnswerStream
 from modgate.rpc.translate import from_request, to_response
@@ -52,6 +53,7 @@ class ModerationService:
         models: Mapping[str, Sequence[pb.ModelVersion]],
         reserve: float = 0.02,
         stream_window: int = 128,
+        lag: LoopLag | None = None,
         journal: Journal | None = None,
     ) -> None:
         """Bind the service.
@@ -65,6 +67,7 @@ class ModerationService:
             models: What to say of the models of each detector.
             reserve: Seconds of the budget kept for sending the answer.
             stream_window: Messages of one stream that are judged at once; beyond it the stream is not read.
+            lag: How far the event loop is behind; taken off every budget.
             journal: The history, if one is kept.
         """
         self._gate = gate
@@ -74,6 +77,7 @@ class ModerationService:
         self._models = models
         self._reserve = reserve
         self._stream_window = stream_window
+        self._lag = lag or LoopLag()
         self._journal = journal
         self._draining = asyncio.Event()
         self._invalid = metrics.counter("invalid_requests")
@@ -135,10 +139,13 @@ class ModerationService:
             known = self._recent.get(key, arrived)
             if known is not None:
                 return _repeated(known, request)
-        budget = self._gate.ruleset.total_ms / 1000
+        # The request has waited for the loop before this line could run, and the answer will wait again. gRPC counts
+        # the caller's deadline from the arrival at the socket, so there only the second wait is to come.
+        lag = self._lag.seconds
+        budget = self._gate.ruleset.total_ms / 1000 - 2 * lag
         if remaining is not None:
-            budget = min(budget, remaining)
-        deadline = arrived + budget - min(self._reserve, budget * _RESERVE_SHARE)
+            budget = min(budget, remaining - lag)
+        deadline = arrived + budget - min(self._reserve, max(budget, 0.0) * _RESERVE_SHARE)
         call = _Call(request, message, key, arrived, deadline)
         if key is not None and self._recent.is_flying(key):
             return call

@@ -14,6 +14,7 @@ from modgate.assembly import Engine, build_engine
 from modgate.gate import Gate, RecentAnswers
 from modgate.inference.cores import cpu_quota
 from modgate.rpc.health import Health
+from modgate.rpc.lag import LoopLag
 from modgate.rpc.moderation_service import ModerationService
 from modgate.rpc.permits import Permits
 from modgate.rpc.server import ListenError, Listeners, until_signal
@@ -59,7 +60,11 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] = until_
         source, gate = await _load_rules(settings, engine, observer, metrics)
         watching = asyncio.create_task(source.run(load_first=False))
         stack.callback(watching.cancel)
-        service = _service(settings, engine, gate, metrics)
+        lag = LoopLag()
+        lag.start()
+        stack.callback(lag.stop)
+        metrics.gauge("loop_lag_seconds").set_function(lambda: lag.seconds)
+        service = _service(settings, engine, gate, metrics, lag)
         health = Health()
         await health.start()
         listeners = Listeners(service, health, settings.limits)
@@ -113,7 +118,7 @@ async def _load_rules(
     return source, gate
 
 
-def _service(settings: Settings, engine: Engine, gate: Gate, metrics: Metrics) -> ModerationService:
+def _service(settings: Settings, engine: Engine, gate: Gate, metrics: Metrics, lag: LoopLag) -> ModerationService:
     limits = settings.limits
     metrics.gauge("queue_depth").set_function(engine.runner.depth)
     scorer = engine.cascade or engine.text
@@ -135,6 +140,7 @@ def _service(settings: Settings, engine: Engine, gate: Gate, metrics: Metrics) -
         models=model_versions(engine.bundles),
         reserve=settings.reserve_ms / 1000,
         stream_window=limits.stream_window,
+        lag=lag,
     )
 
 

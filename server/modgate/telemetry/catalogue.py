@@ -100,6 +100,12 @@ METRICS = (
         "Near the permits, the model tier is about to be shed.",
     ),
     Metric(
+        "modgate_loop_lag_seconds",
+        "gauge",
+        "How far the event loop is behind; taken off the budget of what arrives.",
+        "Above 0.02 s, the sidecar has too little CPU for its messages.",
+    ),
+    Metric(
         "modgate_shed",
         "counter",
         "Messages whose models were not asked for lack of permits.",
