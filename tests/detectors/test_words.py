@@ -1,5 +1,6 @@
 """The keyword detector: what it finds, what it must not, and where."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -238,3 +239,19 @@ def test_threads_may_share_an_inspector() -> None:
     expected = [look(text) for text in texts]
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(look, texts)) == expected
+
+
+def test_a_large_list_is_found_in_every_part_and_freed_in_pieces() -> None:
+    """Lists beyond one automaton's share work like small ones, and letting go of them ends."""
+    words = tuple(f"entry{''.join(chr(97 + int(d)) for d in str(number))}" for number in range(20_000))
+    inspector = WordsInspector.compile([WordList("many", words)])
+    for text in (words[0], words[9_000], words[-1]):
+        assert inspector.inspect(subject(text=text))["many"]
+    index = inspector._index
+    shards = index._words.shards
+    assert len(shards) > 1
+    del inspector, index
+    for thread in threading.enumerate():
+        if thread.name == "modgate-free":
+            thread.join(20)
+    assert shards == []

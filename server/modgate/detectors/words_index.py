@@ -5,10 +5,13 @@ never pickled, and it is read under the interpreter's lock only.
 """
 
 import re
+import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, islice
+from typing import Any
 
 import ahocorasick
 
@@ -58,25 +61,35 @@ class Hit:
     end: int
 
 
-class _Automaton:
-    """Finds keys in text; each key leads to the terms that share it."""
+_SHARD = 8_000
+"""Keys of one automaton. Linking one is a single call that holds the interpreter, and so is freeing it: with 100,000
+keys at once, every message in flight would wait a quarter of a second for a reload."""
 
-    __slots__ = ("_automaton", "_terms")
+
+_Shard = tuple[Any, list[tuple[int, tuple[Term, ...]]]]
+
+
+class _Automaton:
+    """Finds keys in text; each key leads to the terms that share it. In shards, so that none takes long to build."""
+
+    __slots__ = ("shards",)
 
     def __init__(self, terms_by_key: dict[str, list[Term]]) -> None:
-        self._terms = [(len(key), tuple(terms)) for key, terms in terms_by_key.items()]
-        self._automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
-        for value, key in enumerate(terms_by_key):
-            self._automaton.add_word(key, value)
-        if self._terms:
-            self._automaton.make_automaton()
+        self.shards: list[_Shard] = []
+        items = iter(terms_by_key.items())
+        while shard := list(islice(items, _SHARD)):
+            automaton = ahocorasick.Automaton(ahocorasick.STORE_INTS)
+            for value, (key, _) in enumerate(shard):
+                automaton.add_word(key, value)
+            automaton.make_automaton()
+            self.shards.append((automaton, [(len(key), tuple(terms)) for key, terms in shard]))
 
     def find(self, text: str) -> Iterator[tuple[int, int, tuple[Term, ...]]]:
         """Yield start, end and terms of every occurrence, overlapping ones too."""
-        if self._terms:
-            for last, value in self._automaton.iter(text):
-                length, terms = self._terms[value]
-                yield last + 1 - length, last + 1, terms
+        for automaton, terms in self.shards:
+            for last, value in automaton.iter(text):
+                length, found = terms[value]
+                yield last + 1 - length, last + 1, found
 
 
 class Index:
@@ -106,6 +119,15 @@ class Index:
         self._words = _Automaton(words)
         self._symbols = _Automaton(symbols)
         self._doubled = _Automaton(doubled)
+
+    def __del__(self) -> None:
+        """Have a large index freed piece by piece: in one go, it would hold the interpreter as long as linking it."""
+        if not hasattr(self, "_doubled") or len(self._words.shards) < 2:  # noqa: PLR2004  # one piece is freed as fast at once
+            return  # refused while it was built, or small
+        # Too late for threads when the interpreter ends, and no longer of interest to anyone.
+        with suppress(RuntimeError):
+            pieces = (self._words.shards, self._doubled.shards, self._by_consonants, self._by_ends)
+            threading.Thread(target=_free, args=pieces, name="modgate-free", daemon=True).start()
 
     def search(self, form: Form) -> Iterator[Hit]:
         """Yield what is found in one canonical form of a text."""
@@ -160,6 +182,18 @@ class Index:
             budget -= 1
             if not budget:
                 return
+
+
+def _free(*pieces: list[_Shard] | dict[str, list[Term]] | dict[tuple[str, str, int], list[Term]]) -> None:
+    """Empty containers that nobody else has, entry by entry, so that other threads run in between."""
+    for piece in pieces:
+        while piece:
+            if isinstance(piece, dict):
+                piece.popitem()
+            else:
+                terms = piece.pop()[1]
+                while terms:
+                    terms.pop()
 
 
 def _has_symbols(text: str) -> bool:
