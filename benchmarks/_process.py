@@ -138,25 +138,23 @@ def program(
     Raises:
         RuntimeError: If it does not say so, with the end of what it wrote.
     """
-    errors = folder / "stderr.log"
-    with errors.open("wb") as sink:
+    # Files, not pipes: nobody reads along while the load runs.
+    said, errors = folder / "stdout.log", folder / "stderr.log"
+    with said.open("wb") as out, errors.open("wb") as err:
         process = subprocess.Popen(  # noqa: S603 - programs of this repository and the peers
-            command, stdout=subprocess.PIPE, stderr=sink, cwd=folder, env={**os.environ, **(environment or {})}
+            command, stdout=out, stderr=err, cwd=folder, env={**os.environ, **(environment or {})}
         )
-    assert process.stdout is not None  # noqa: S101 - it is a pipe
     running = Running("", process)
-    os.set_blocking(process.stdout.fileno(), False)
-    said, until = b"", time.monotonic() + wait_s
+    until = time.monotonic() + wait_s
     while time.monotonic() < until and process.poll() is None:
-        said += process.stdout.read() or b""
-        for line in said.decode(errors="replace").splitlines():
+        for line in said.read_text(errors="replace").splitlines():
             if found := ready.search(line):
                 running.address = found[1]
                 return running
-        time.sleep(0.005)
+        time.sleep(0.01)
     running.stop()
-    tail = errors.read_text(errors="replace")[-2_000:]
-    raise RuntimeError(f"{' '.join(command[:4])} ... did not start:\n{said.decode(errors='replace')[-500:]}\n{tail}")
+    tail = said.read_text(errors="replace")[-500:] + errors.read_text(errors="replace")[-2_000:]
+    raise RuntimeError(f"{' '.join(command[:4])} ... did not start:\n{tail}")
 
 
 @contextmanager
