@@ -5,10 +5,12 @@ import random
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw
 
-__all__ = ["mutants", "seeds"]
+__all__ = ["mutants", "seeds", "videos"]
 
 _TRAILERS = (
     b"PK\x03\x04" + bytes(26),
@@ -64,10 +66,28 @@ def seeds() -> dict[str, bytes]:
     }
 
 
-def mutants(count: int, seed: int = 6) -> Iterator[tuple[str, bytes]]:
-    """Yield `count` named broken pictures, the same ones for the same seed and library versions."""
+def videos() -> dict[str, bytes]:
+    """Return well-formed videos in the containers that are decoded; needs PyAV."""
+    import av  # noqa: PLC0415  an extra: pictures are broken without it, too
+
+    made = {}
+    for codec, container in (("mpeg4", "mp4"), ("libvpx-vp9", "webm"), ("libvpx", "matroska"), ("mpeg4", "avi")):
+        buffer = io.BytesIO()
+        with av.open(buffer, "w", format=container) as video:
+            stream: Any = video.add_stream(codec, rate=10)
+            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
+            stream.codec_context.gop_size = 5
+            for _ in range(20):
+                video.mux(stream.encode(av.VideoFrame.from_ndarray(np.asarray(_drawing(320, 240)), format="rgb24")))
+            video.mux(stream.encode())
+        made[f"{container}-{codec}"] = buffer.getvalue()
+    return made
+
+
+def mutants(count: int, seed: int = 6, whole: dict[str, bytes] | None = None) -> Iterator[tuple[str, bytes]]:
+    """Yield `count` named broken files, made of pictures or of what is given; the same ones for the same seed."""
     rng = random.Random(seed)
-    whole = seeds()
+    whole = whole or seeds()
     names = sorted(whole)
     breakers = (_flip, _flip_header, _truncate, _repeat, _splice, _extremes, _sizes, _trail, _prefix, _bomb)
     for index in range(count):

@@ -24,7 +24,7 @@ import onnxruntime as ort
 import skimage
 from PIL import Image
 
-from benchmarks._mutations import mutants
+from benchmarks._mutations import mutants, videos
 from modgate.detectors.base import DetectorError, Subject
 from modgate.detectors.image import ImageDetector
 from modgate.inference.bundle import Bundle
@@ -35,6 +35,7 @@ from modgate.media.decode import decode
 from modgate.media.errors import MediaError
 from modgate.media.limits import Limits
 from modgate.media.pool import DecodePool
+from modgate.media.video import VideoReader, available
 from modgate.media.viewer import Viewer
 from modgate.message import Conversation, Media, Message, Sender
 
@@ -140,7 +141,7 @@ def _fuzz(count: int, extra: Sequence[Path]) -> dict[str, Any]:
             crashes.append(f"{name}: {error!r}")
         times.append(time.perf_counter() - begun)
 
-    for name, data in mutants(min(200, count), seed=0):  # allocators and codecs settle before memory is compared
+    for name, data in mutants(min(1000, count), seed=0):  # allocators and codecs settle before memory is compared
         one(name, data)
     before = _resident_mb()
     for name, data in mutants(count):
@@ -154,6 +155,28 @@ def _fuzz(count: int, extra: Sequence[Path]) -> dict[str, Any]:
         "decode_ms": _quantiles(times),
         "resident_mb": {"before": round(before, 1), "after": round(_resident_mb(), 1)},
     }
+
+
+async def _fuzz_videos(count: int) -> dict[str, Any]:
+    """Send broken videos to the decoding process; it may die, but its reader must answer in time."""
+    outcomes: Counter[str] = Counter()
+    times: list[float] = []
+    reader = VideoReader(2)
+    await reader.start()
+    await asyncio.sleep(1.0)
+    for _name, data in mutants(count, whole=videos()):
+        begun = time.monotonic()
+        frames = 0
+        try:
+            async for _frame in reader.frames(data, begun + _BUDGET - 0.02):
+                frames += 1
+        except MediaError as error:
+            outcomes[f"{error.problem}{' after frames' if frames else ''}: {error.detail}"] += 1
+        else:
+            outcomes["decoded"] += 1
+        times.append(time.monotonic() - begun)
+    await reader.close()
+    return {"files": count, "outcomes": dict(outcomes.most_common(12)), "answer_ms": _quantiles(times)}
 
 
 def main(argv: list[str]) -> int:
@@ -176,8 +199,11 @@ def main(argv: list[str]) -> int:
     drawings = _pictures_in(options.clipart) if options.clipart.is_dir() else []
     if options.fuzz:
         report["fuzz"] = _fuzz(options.fuzz, drawings)
+        if available():
+            report["fuzz_videos"] = asyncio.run(_fuzz_videos(max(1, options.fuzz // 20)))
         memory = report["fuzz"]["resident_mb"]
         good = not report["fuzz"]["crashes"] and report["fuzz"]["decode_ms"]["max"] <= 1000 * _BUDGET
+        good = good and report.get("fuzz_videos", {"answer_ms": {"max": 0}})["answer_ms"]["max"] <= 1000 * _BUDGET
         good = good and memory["after"] <= 1.05 * memory["before"]
     else:
         report |= asyncio.run(_judge(options, drawings))

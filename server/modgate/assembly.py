@@ -20,6 +20,8 @@ from modgate.inference.image_model import ImageModel
 from modgate.inference.runner import Runner
 from modgate.inference.text_model import TextModel
 from modgate.media.pool import DecodePool
+from modgate.media.video import VideoReader
+from modgate.media.video import available as video_available
 from modgate.media.viewer import Viewer
 from modgate.rules import Document, Ruleset, compile_ruleset
 from modgate.settings import ModelSettings, Settings
@@ -36,6 +38,7 @@ class Engine:
         runner: The workers that run models.
         decoders: The workers that decode pictures.
         readers: The workers that read text in pictures.
+        video: The processes that decode videos.
         detectors: By name.
         bundles: Which bundles each detector asks.
         text: The full text model.
@@ -51,6 +54,7 @@ class Engine:
     cascade: Cascade | None = None
     texts: PictureTexts | None = None
     readers: DecodePool | None = None
+    video: VideoReader | None = None
     faults: tuple[str, ...] = ()
 
     def compile(self, document: Document) -> Ruleset:
@@ -84,6 +88,8 @@ class Engine:
         self.decoders.close()
         if self.readers is not None:
             self.readers.close()
+        if self.video is not None:
+            self.video.kill()
 
 
 def build_engine(settings: Settings, observer: GateObserver | None = None) -> Engine:
@@ -122,7 +128,11 @@ def _load(settings: Settings, runner: Runner, decoders: DecodePool) -> Engine:
     if models.images:
         bundles = [_bundle(found, name, models) for name in models.images]
         images = [ImageModel(bundle, runner) for bundle in bundles]
-        engine.detectors["image"] = ImageDetector(images, viewer)
+        if models.video:
+            if not video_available():
+                raise ValueError("models.video needs PyAV: install modgate[video]")
+            engine.video = VideoReader(models.video)
+        engine.detectors["image"] = ImageDetector(images, viewer, video=engine.video)
         engine.bundles["image"] = bundles
     return engine
 

@@ -5,6 +5,8 @@ probabilities are fused into the labels of the taxonomy. The same bytes are judg
 """
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -15,15 +17,19 @@ import numpy.typing as npt
 from modgate.detectors.base import DetectorError, Finding, Problem, Report, Subject, Tier
 from modgate.inference.cache import ScoreCache
 from modgate.inference.manifest import ImageInput, Manifest
-from modgate.media.decode import Picture
+from modgate.media.decode import Pixels
 from modgate.media.errors import MediaError, MediaProblem
 from modgate.media.preprocess import Tensor, preprocess, probabilities
 from modgate.media.sniff import Kind, kind_of
 from modgate.media.taxonomy import Score, default_thresholds, fuse, needed, offered
+from modgate.media.video import VideoReader
 from modgate.media.viewer import Viewer
 from modgate.message import Media
 
 __all__ = ["ImageDetector", "ImageInspector", "ImageModel", "Judgement"]
+
+_AFTERWARDS, _PATIENCE = 2, 20.0
+"""Videos that are watched to the end after their answer, and the seconds for it."""
 
 _OF_THE_BYTES = frozenset(
     {MediaProblem.UNSUPPORTED, MediaProblem.TOO_LARGE, MediaProblem.TOO_COMPLEX, MediaProblem.DAMAGED}
@@ -67,6 +73,7 @@ class ImageDetector:
     Args:
         models: The image bundles in service.
         viewer: Decodes the pictures.
+        video: Decodes the videos; without it they are left open.
         remembered: Pictures whose scores are kept, at about 1 kB each.
 
     Attributes:
@@ -79,9 +86,18 @@ class ImageDetector:
     cost_us = 45_000.0
     media_only = True
 
-    def __init__(self, models: Sequence[ImageModel], viewer: Viewer, *, remembered: int = 10_000) -> None:
+    def __init__(
+        self,
+        models: Sequence[ImageModel],
+        viewer: Viewer,
+        *,
+        video: VideoReader | None = None,
+        remembered: int = 10_000,
+    ) -> None:
         self.models = [(model, _input_of(model.manifest)) for model in models]
         self._viewer = viewer
+        self._video = video
+        self._afterwards: dict[bytes, asyncio.Task[Judgement]] = {}
         self.cache: ScoreCache[Judgement] = ScoreCache(remembered)
 
     @property
@@ -106,19 +122,24 @@ class ImageDetector:
         return ImageInspector(self, frozenset(questions))
 
     async def judge(self, media: Media, deadline: float) -> Judgement:
-        """Judge one medium; nothing is known, and nothing wrong, if it is no picture and does not claim to be one."""
+        """Judge one medium; nothing is known, and nothing wrong, if it is neither picture nor video."""
         kind = kind_of(media.data, media.mime_type)
-        if kind is Kind.VIDEO:
-            return Judgement(problem=MediaError(MediaProblem.UNSUPPORTED, "videos are not judged"))
-        if kind is not Kind.PICTURE:
+        if kind is Kind.OTHER:
             return Judgement()
+        if kind is Kind.VIDEO and self._video is None:
+            return Judgement(problem=MediaError(MediaProblem.UNSUPPORTED, "this server does not judge videos"))
+        look = self._look if kind is Kind.PICTURE else self._watch
+        key = b""
         try:
             key = await self._viewer.key(media.data, deadline)
-            return await self.cache.get(key, lambda: self._look(key, media.data, deadline))
+            return await self.cache.get(key, lambda: look(key, media.data, deadline))
         except MediaError as error:
-            return Judgement(problem=error)
+            judgement = Judgement(problem=error)
         except _Open as unfinished:
-            return unfinished.judgement
+            judgement = unfinished.judgement
+        if kind is Kind.VIDEO and key:
+            self._watch_on(key, media.data)
+        return judgement
 
     async def _look(self, key: bytes, data: bytes, deadline: float) -> Judgement:
         """Judge a file; what is returned will be true of these bytes for ever.
@@ -135,15 +156,69 @@ class ImageDetector:
             raise
         if min(picture.width, picture.height) < self._viewer.limits.smallest:
             return Judgement()
-        tensors = await self._viewer.pool.run(lambda: self._prepare(picture), deadline)
+        tensors = await self._viewer.pool.run(lambda: self._prepare(picture.frames), deadline)
         judgement = await self._ask(tensors, deadline)
         if judgement.problem is not None:
             raise _Open(judgement)
         return judgement
 
-    def _prepare(self, picture: Picture) -> list[list[Tensor]]:
+    async def _watch(self, key: bytes, data: bytes, deadline: float) -> Judgement:
+        """Judge the frames of a video, each as soon as it is decoded; the worst one decides.
+
+        Raises:
+            MediaError: For reasons of the moment, if no frame was decoded.
+            _Open: If there were more frames, or a model did not answer.
+        """
+        del key
+        if self._video is None:
+            raise MediaError(MediaProblem.UNSUPPORTED)
+        asked: list[asyncio.Task[Judgement]] = []
+        problem: MediaError | DetectorError | None = None
+        try:
+            async with contextlib.aclosing(self._video.frames(data, deadline)) as frames:
+                async for frame in frames:
+                    # One by one: those that were asked before an error count.
+                    asked.append(asyncio.ensure_future(self._judge_frame(frame.pixels, deadline)))  # noqa: PERF401
+        except MediaError as error:
+            problem = error
+        except BaseException:
+            for task in asked:
+                task.cancel()
+            raise
+        judged = await asyncio.gather(*asked)
+        if problem is not None and not judged:
+            if problem.problem in _OF_THE_BYTES:
+                return Judgement(problem=problem)
+            raise problem
+        judgement = _worst(judged, problem)
+        if judgement.problem is not None:
+            raise _Open(judgement)
+        return judgement
+
+    async def _judge_frame(self, pixels: Pixels, deadline: float) -> Judgement:
+        try:
+            tensors = await self._viewer.pool.run(lambda: self._prepare([pixels]), deadline)
+        except MediaError as error:
+            return Judgement(problem=error)
+        return await self._ask(tensors, deadline)
+
+    def _watch_on(self, key: bytes, data: bytes) -> None:
+        """Judge the whole of a video after the answer, so that it is known when it is forwarded."""
+        if key in self._afterwards or len(self._afterwards) >= _AFTERWARDS:
+            return
+        deadline = time.monotonic() + _PATIENCE
+        task = asyncio.ensure_future(self.cache.get(key, lambda: self._watch(key, data, deadline)))
+        self._afterwards[key] = task
+        task.add_done_callback(lambda done: self._watched(key, done))
+
+    def _watched(self, key: bytes, task: "asyncio.Task[Judgement]") -> None:
+        del self._afterwards[key]
+        if not task.cancelled():
+            task.exception()  # seen here; what cannot be judged at leisure stays unknown
+
+    def _prepare(self, frames: Sequence[Pixels]) -> list[list[Tensor]]:
         """Return for each frame the input of each model. Runs in a worker thread."""
-        return [[preprocess(frame, spec) for _, spec in self.models] for frame in picture.frames]
+        return [[preprocess(frame, spec) for _, spec in self.models] for frame in frames]
 
     async def _ask(self, tensors: list[list[Tensor]], deadline: float) -> Judgement:
         async def ask(model: ImageModel, spec: ImageInput, tensor: Tensor) -> tuple[Manifest, list[float]]:
@@ -203,6 +278,17 @@ class ImageInspector:
             if judgement.problem is not None:
                 raise _error(judgement.problem, report)
         return report
+
+
+def _worst(judged: Sequence[Judgement], problem: MediaError | DetectorError | None) -> Judgement:
+    """Return the greatest score of each label over frames, and the first problem that there was."""
+    scores: dict[str, Score] = {}
+    for one in judged:
+        problem = problem or one.problem
+        for label, score in one.scores.items():
+            if label not in scores or score.value > scores[label].value:
+                scores[label] = score
+    return Judgement(scores, problem)
 
 
 _PROBLEMS = {MediaProblem.DEADLINE: Problem.TIMEOUT, MediaProblem.BUSY: Problem.OVERLOAD}

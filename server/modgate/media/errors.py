@@ -32,3 +32,4 @@ class MediaError(Exception):
     def __init__(self, problem: MediaProblem, detail: str = "") -> None:
         super().__init__(f"{problem}: {detail}" if detail else problem.value)
         self.problem = problem
+        self.detail = detail
