@@ -92,6 +92,7 @@ class ToxicProxy:
         self._target = target_port
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
+        self._forwarding: set[asyncio.Task[None]] = set()
         self.port = free_port()
         self.delay = 0.0
 
@@ -106,9 +107,13 @@ class ToxicProxy:
             for writer in list(self._open):
                 writer.transport.abort()
             self._server = None
-            await asyncio.sleep(0)
+            await asyncio.gather(*self._forwarding, return_exceptions=True)
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        if task is not None:
+            self._forwarding.add(task)
+            task.add_done_callback(self._forwarding.discard)
         self._open.add(writer)
         try:
             there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._target)

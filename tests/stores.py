@@ -1,16 +1,20 @@
 """Fixtures: real stores, started once a session on free ports and stopped at its end."""
 
+import asyncio
 import contextlib
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from benchmarks._stores import MissingServerError, postgres, valkey
+from benchmarks._stores import MissingServerError, ToxicProxy, postgres, valkey
 
-__all__ = ["database_url", "postgres_url", "valkey_url"]
+__all__ = ["MakeProxy", "database_url", "eventually", "postgres_url", "toxic_proxy", "valkey_url"]
+
+MakeProxy = Callable[[str], Awaitable[tuple[ToxicProxy, str]]]
 
 _running: dict[str, object] = {}
 
@@ -51,3 +55,31 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path}/modgate.db"
     url: str = request.getfixturevalue("postgres_url")
     return url.replace("postgresql://", "postgresql+psycopg://")
+
+
+@pytest.fixture
+async def toxic_proxy() -> AsyncIterator[MakeProxy]:
+    """Makes proxies in front of a store; each comes with the address that goes through it."""
+    proxies: list[ToxicProxy] = []
+
+    async def make(url: str) -> tuple[ToxicProxy, str]:
+        port = urlsplit(url).port
+        assert port is not None
+        proxy = ToxicProxy(port)
+        await proxy.start()
+        proxies.append(proxy)
+        return proxy, url.replace(f":{port}", f":{proxy.port}")
+
+    yield make
+    for proxy in proxies:
+        await proxy.cut()
+
+
+async def eventually(holds: Callable[[], bool | Awaitable[bool]], seconds: float = 10.0) -> None:
+    """Wait until something holds, or fail."""
+    async with asyncio.timeout(seconds):
+        while True:
+            value = holds()
+            if value if isinstance(value, bool) else await value:
+                return
+            await asyncio.sleep(0.02)

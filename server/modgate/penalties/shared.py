@@ -141,7 +141,7 @@ class SharedViolations:
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._client.aclose(close_connection_pool=True)
+        await self._client.aclose()
 
     async def _ask(self, message: Message, claims: Sequence[Claim]) -> list[str]:
         keys: list[str] = []

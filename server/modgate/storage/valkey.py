@@ -27,7 +27,7 @@ def connect(url: str) -> Valkey:
         socket_timeout=_ANSWER_SECONDS,
         decode_responses=True,
     )
-    return Valkey(connection_pool=pool)
+    return Valkey.from_pool(pool)
 
 
 def user_tag(app_id: str, user_id: str) -> str:
