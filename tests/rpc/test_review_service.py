@@ -56,7 +56,7 @@ async def stub(memory: Memory) -> AsyncIterator[Any]:
         memory.watch,
         memory.database,
         memory.sealer,
-        lambda app_id, user_id, author: memory.erase_user(app_id, user_id, author=author),
+        memory.erase_user,
     )
     server = grpc.aio.server()
     review_pb2_grpc.add_ReviewServiceServicer_to_server(service, server)

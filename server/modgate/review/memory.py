@@ -138,7 +138,7 @@ class Memory:
         """Wait until everything answered so far is in the store; False if that takes too long."""
         return await asyncio.to_thread(self._drain.flush, _FLUSH)
 
-    async def erase_user(self, app_id: str, user_id: str, *, author: str) -> Erased:
+    async def erase_user(self, app_id: str, user_id: str, author: str) -> Erased:
         """Erase a user everywhere: store, journal, book, counters, and at the other gates.
 
         Raises:
