@@ -7,6 +7,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from modgate.storage.settings import StorageSettings
+
 __all__ = ["Settings", "SettingsError", "load_settings", "origins"]
 
 _REPOSITORY_BUNDLES = Path(__file__).resolve().parents[2] / "models" / "bundles"
@@ -99,6 +101,9 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()
     log: LogSettings = LogSettings()
     control: ControlSettings = ControlSettings()
+    storage: StorageSettings | None = Field(
+        StorageSettings(), description="History, review queue, violations and sanctions; null remembers nothing."
+    )
     fault: tuple[str, ...] = Field((), description="Drills: DETECTOR=delay:500ms, hang or error.")
 
     @classmethod

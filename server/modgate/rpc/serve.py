@@ -13,6 +13,8 @@ from prometheus_client import start_http_server
 from modgate.assembly import Engine, build_engine
 from modgate.gate import Gate, RecentAnswers
 from modgate.inference.cores import cpu_quota
+from modgate.review.memory import Memory
+from modgate.rpc.control import memory_services
 from modgate.rpc.health import Health
 from modgate.rpc.lag import LoopLag
 from modgate.rpc.moderation_service import ModerationService
@@ -57,14 +59,36 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] = until_
         stack.callback(engine.close)
         if settings.fault:
             log.warning("DRILL: detectors misbehave on purpose", faults=list(settings.fault))
-        source, gate = await _load_rules(settings, engine, observer, metrics)
+        memory = Memory(settings.storage) if settings.storage is not None else None
+        if memory is not None:
+            stack.push_async_callback(memory.stop)
+        source, gate = await _load_rules(settings, engine, observer, metrics, memory)
+        if memory is not None:
+            await memory.start(gate.ruleset.rules)
+            metrics.read_all(memory.figures)
         watching = asyncio.create_task(source.run(load_first=False))
         stack.callback(watching.cancel)
         lag = LoopLag()
         lag.start()
         stack.callback(lag.stop)
         metrics.gauge("loop_lag_seconds").set_function(lambda: lag.seconds)
-        service = _service(settings, engine, gate, metrics, lag)
+        _watch_engine(engine, metrics)
+        service = ModerationService(
+            gate,
+            limits=Limits(
+                text_bytes=settings.limits.text_bytes,
+                media=settings.limits.media,
+                media_bytes=settings.limits.media_bytes,
+            ),
+            permits=Permits(settings.limits.in_flight, settings.limits.in_flight_per_app),
+            recent=RecentAnswers(keep_seconds=settings.recent_seconds),
+            metrics=metrics,
+            models=model_versions(engine.bundles),
+            reserve=settings.reserve_ms / 1000,
+            stream_window=settings.limits.stream_window,
+            lag=lag,
+            journal=memory.history if memory is not None else None,
+        )
         health = Health()
         await health.start()
         listeners = Listeners(service, health, settings.limits)
@@ -72,7 +96,8 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] = until_
         stack.push_async_callback(listeners.stop, settings.drain_seconds)
         control = ""
         if settings.control_listen:
-            control = await listeners.listen_control(settings.control_listen, settings.control, ())
+            services = memory_services(memory)
+            control = await listeners.listen_control(settings.control_listen, settings.control, services)
         for component in ("rules", "models", "accepting"):
             await health.set(component, ready=True)
         # What lives now lives for ever: the collector need not look at it again.
@@ -87,7 +112,7 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] = until_
 
 
 async def _load_rules(
-    settings: Settings, engine: Engine, observer: GateObserver, metrics: Metrics
+    settings: Settings, engine: Engine, observer: GateObserver, metrics: Metrics, memory: Memory | None
 ) -> tuple[RulesSource, Gate]:
     log = structlog.get_logger("modgate.rules")
     reloads = metrics.counter("ruleset_reloads")
@@ -113,13 +138,17 @@ async def _load_rules(
 
     source = RulesSource(settings.rules, engine.compile, swap, refused)
     first = await asyncio.to_thread(source.read)
-    gate = Gate(first, observer=observer)
+    gate = Gate(
+        first,
+        observer=observer,
+        sanctions=memory.book if memory is not None else None,
+        violations=memory.violations if memory is not None else None,
+    )
     took_force(first)
     return source, gate
 
 
-def _service(settings: Settings, engine: Engine, gate: Gate, metrics: Metrics, lag: LoopLag) -> ModerationService:
-    limits = settings.limits
+def _watch_engine(engine: Engine, metrics: Metrics) -> None:
     metrics.gauge("queue_depth").set_function(engine.runner.depth)
     scorer = engine.cascade or engine.text
     if scorer is not None:
@@ -131,17 +160,6 @@ def _service(settings: Settings, engine: Engine, gate: Gate, metrics: Metrics, l
         for bundle in bundles:
             name, version = bundle.manifest.name, bundle.manifest.version
             metrics.gauge("model_info").labels(name, version, bundle.digest[:12]).set(1)
-    return ModerationService(
-        gate,
-        limits=Limits(text_bytes=limits.text_bytes, media=limits.media, media_bytes=limits.media_bytes),
-        permits=Permits(limits.in_flight, limits.in_flight_per_app),
-        recent=RecentAnswers(keep_seconds=settings.recent_seconds),
-        metrics=metrics,
-        models=model_versions(engine.bundles),
-        reserve=settings.reserve_ms / 1000,
-        stream_window=limits.stream_window,
-        lag=lag,
-    )
 
 
 def _serve_metrics(address: str, metrics: Metrics) -> Callable[[], None]:

@@ -1,11 +1,12 @@
 """Every metric there is: name, unit, labels, and what to do when it moves. docs/metrics.md is made from this."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from modgate.telemetry.tally import ReadCounter, Tallies
+from modgate.telemetry.tally import KeptElsewhere, Tallies
 
 __all__ = ["METRICS", "Metric", "Metrics"]
 
@@ -20,8 +21,8 @@ class Metric:
 
     Attributes:
         name: As Prometheus has it, without the suffix `_total`.
-        kind: `counter`, `gauge`, `histogram`; `tally`, a histogram that only the event loop writes; or `read`, a
-            counter that somebody else keeps.
+        kind: `counter`, `gauge`, `histogram`; `tally`, a histogram that only the event loop writes; or `read`
+            and `level`, a counter and a gauge that somebody else keeps.
         help: What it counts.
         moves: What to do when it moves.
         labels: Label names, all of bounded cardinality.
@@ -172,6 +173,78 @@ METRICS = (
         "Older than the last change: the reload failed.",
     ),
     Metric(
+        "modgate_history_journaled",
+        "read",
+        "Decisions written to the journal before their answer.",
+        "Follows BLOCK and flagged answers.",
+    ),
+    Metric(
+        "modgate_history_stored",
+        "read",
+        "Decisions moved into the store.",
+        "Stands still while the store is away.",
+    ),
+    Metric(
+        "modgate_history_dropped",
+        "read",
+        "Decisions not kept: the queue or the journal was full.",
+        "Give the store more room or keep fewer decisions (storage.history.decisions).",
+    ),
+    Metric(
+        "modgate_history_rejected",
+        "read",
+        "Journal entries that the store refused.",
+        "Should be zero; the log has the reason.",
+    ),
+    Metric(
+        "modgate_journal_failures",
+        "read",
+        "Times that the journal could not be written.",
+        "The disk is full or gone: BLOCK and flagged answers are not kept.",
+    ),
+    Metric(
+        "modgate_journal_bytes",
+        "level",
+        "Bytes of journal that wait for the store.",
+        "Grows while the store is away.",
+    ),
+    Metric(
+        "modgate_store_away",
+        "level",
+        "Whether the store could not be reached, 0 or 1.",
+        "Answers go on; the journal grows until the store is back.",
+    ),
+    Metric(
+        "modgate_sanctions_in_force",
+        "level",
+        "Sanctions that the gate enforces.",
+        "Follows penalties and moderators.",
+    ),
+    Metric(
+        "modgate_sanctions_evicted",
+        "read",
+        "Sanctions forgotten for lack of room.",
+        "Should be zero.",
+    ),
+    Metric(
+        "modgate_violations_kept",
+        "level",
+        "Windows of violations in memory.",
+        "Bounded; follows the number of offenders.",
+    ),
+    Metric(
+        "modgate_penalties_degraded",
+        "read",
+        "Violations counted locally because the shared counters did not answer.",
+        "The shared server is slow or away.",
+    ),
+    Metric(
+        "modgate_shared_away",
+        "level",
+        "Whether the shared counters could not be reached, 0 or 1.",
+        "Penalties go by this gate's own counters.",
+    ),
+    Metric(
         "modgate_model_info",
         "gauge",
         "Always 1; name, version and digest of a loaded bundle are labels.",
@@ -190,15 +263,15 @@ class Metrics:
         self._gauges: dict[str, Gauge] = {}
         self._histograms: dict[str, Histogram] = {}
         self._tallies: dict[str, Tallies] = {}
-        self._read: dict[str, ReadCounter] = {}
+        self._read: dict[str, KeptElsewhere] = {}
         for m in METRICS:
             if m.kind == "counter":
                 self._counters[m.name] = Counter(m.name, m.help, m.labels, registry=self.registry)
             elif m.kind == "gauge":
                 self._gauges[m.name] = Gauge(m.name, m.help, m.labels, registry=self.registry)
-            elif m.kind == "read":
-                counter = self._read[m.name] = ReadCounter(m.name, m.help)
-                self.registry.register(counter)
+            elif m.kind in {"read", "level"}:
+                elsewhere = self._read[m.name] = KeptElsewhere(m.name, m.help, counter=m.kind == "read")
+                self.registry.register(elsewhere)
             elif m.kind == "tally":
                 tallies = self._tallies[m.name] = Tallies(m.name, m.help, m.buckets, *m.labels)
                 self.registry.register(tallies)
@@ -224,5 +297,14 @@ class Metrics:
         return self._tallies[f"modgate_{name}"]
 
     def read(self, name: str, source: Callable[[], float]) -> None:
-        """Let a `read` counter of the catalogue, named without the prefix, take its value from `source`."""
+        """Let a `read` or `level` metric, named without the prefix, take its value from `source`."""
         self._read[f"modgate_{name}"].read = source
+
+    def read_all(self, figures: Callable[[], Mapping[str, float]]) -> None:
+        """Let every figure that a source returns be read under its own name."""
+        for name in figures():
+            self.read(name, partial(_figure, figures, name))
+
+
+def _figure(figures: Callable[[], Mapping[str, float]], name: str) -> float:
+    return figures()[name]

@@ -7,10 +7,10 @@ that adds up to a tenth of a word-only verdict. These are plain integers, writte
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-__all__ = ["HistogramTally", "ReadCounter", "Tallies"]
+__all__ = ["HistogramTally", "KeptElsewhere", "Tallies"]
 
 
 class HistogramTally:
@@ -70,18 +70,19 @@ class Tallies(Collector):
         return HistogramMetricFamily(self._name, self._help, labels=[self._label] if self._label else [])
 
 
-class ReadCounter(Collector):
-    """A counter that somebody else keeps, read when metrics are scraped."""
+class KeptElsewhere(Collector):
+    """A counter or gauge that somebody else keeps, read when metrics are scraped."""
 
-    def __init__(self, name: str, help_text: str) -> None:
+    def __init__(self, name: str, help_text: str, *, counter: bool) -> None:
         self._name = name
         self._help = help_text
+        self._kind = CounterMetricFamily if counter else GaugeMetricFamily
         self.read: Callable[[], float] = lambda: 0.0
 
     def describe(self) -> Iterable[Metric]:
         """Name the metric, so that a name taken twice is refused."""
-        return [CounterMetricFamily(self._name, self._help)]
+        return [self._kind(self._name, self._help)]
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the counter as it stands."""
-        yield CounterMetricFamily(self._name, self._help, value=self.read())
+        """Yield the value as it stands."""
+        yield self._kind(self._name, self._help, value=self.read())
