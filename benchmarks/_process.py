@@ -179,6 +179,7 @@ def modgate(
     with tempfile.TemporaryDirectory(prefix="modgate-benchmark-") as name:
         folder = Path(name)
         content: dict[str, Any] = {"listen": ["127.0.0.1:0"], "control_listen": "", "metrics_listen": ""}
+        content["storage"] = {"folder": str(folder / "state")}
         content |= settings or {}
         if rules is not None:
             (folder / "rules.yaml").write_text(rules)

@@ -42,7 +42,7 @@ async def start_gate(tmp_path: Any) -> AsyncIterator[Callable[..., Awaitable[Gat
         address = f"unix:{tmp_path}/{name}.sock"
         settings = load_settings(None, {
             "listen": (address,), "rules": str(rules), "drain_seconds": 0.2,
-        }).model_copy(update={"control_listen": "", "metrics_listen": ""})  # fmt: skip
+        }).model_copy(update={"control_listen": "", "metrics_listen": "", "storage": None})  # fmt: skip
         settings = settings.model_copy(
             update={"models": settings.models.model_copy(update={"text": None, "images": ()})}
         )

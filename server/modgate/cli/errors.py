@@ -8,6 +8,7 @@ from modgate.inference.bundle import BundleError
 from modgate.rpc.server import ListenError
 from modgate.rules import RulesError
 from modgate.settings import SettingsError
+from modgate.storage.journal import JournalError
 
 __all__ = ["EXIT_CODES", "Failure", "expected"]
 
@@ -40,5 +41,5 @@ def expected() -> Iterator[None]:
         raise Failure("\n".join(["the rules cannot be used:", *(f"  {p}" for p in error.problems)]), "rules") from error
     except BundleError as error:
         raise Failure(str(error), "models") from error
-    except (SettingsError, ListenError, ValueError) as error:
+    except (SettingsError, ListenError, JournalError, ValueError) as error:
         raise Failure(str(error), "usage") from error
