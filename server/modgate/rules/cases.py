@@ -12,7 +12,7 @@ On top of a file's own cases, everyday lines that no rule set should touch are j
 blocks "good morning" fails its tests, whatever its author wrote.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -134,6 +134,9 @@ class Case(Strict):
     images: tuple[str, ...] = Field(default=(), description="Picture files, relative to the case file.")
     sender: CaseSender = CaseSender()
     conversation: CaseConversation = CaseConversation()
+    needs: tuple[str, ...] = Field(
+        default=(), description="Detectors without which the case is left out.", examples=[["text"]]
+    )
     at: Duration = Field(default=timedelta(0), description="When, after the start of the file.", examples=["5s"])
     expect: Expect = Field(examples=[{"verdict": "block", "rules": ["insults"]}])
 
@@ -238,12 +241,13 @@ def _differences(expect: Expect, judged: Judged) -> tuple[str, ...]:
     )
 
 
-async def run_cases(path: Path, judge: Judge) -> list[Outcome]:
+async def run_cases(path: Path, judge: Judge, detectors: Collection[str] | None = None) -> list[Outcome]:
     """Judge every case of a file, in order, and compare.
 
     Args:
         path: The case file.
         judge: Judges by the rules under test; keep one judge for a file, so that floods build up.
+        detectors: What the judge can ask; cases that need more are left out. None runs them all.
 
     Raises:
         RulesError: If the file is no case file.
@@ -251,6 +255,8 @@ async def run_cases(path: Path, judge: Judge) -> list[Outcome]:
     file, lines = load_cases(path)
     outcomes = []
     for number, (case, line) in enumerate(zip(file.cases, lines, strict=True), start=1):
+        if detectors is not None and not set(case.needs) <= set(detectors):
+            continue
         try:
             message, now = _message(case, number, path.parent)
         except OSError as error:

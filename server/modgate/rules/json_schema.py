@@ -19,6 +19,7 @@ def json_schema() -> dict[str, Any]:
     condition = schema["$defs"]["Condition"]
     condition["minProperties"] = condition["maxProperties"] = 1
     condition["properties"]["pii"]["anyOf"].append({"type": "array", "items": {"type": "string"}, "minItems": 1})
+    schema["properties"]["include"]["items"] = {"anyOf": [{"$ref": "#/$defs/Include"}, {"type": "string"}]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,

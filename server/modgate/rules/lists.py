@@ -6,9 +6,10 @@ from pathlib import Path
 
 from modgate.rules.schema import ListKind, ListModel
 
-__all__ = ["BUILTIN", "builtin_names", "entries_of", "list_path", "parse_entries"]
+__all__ = ["BUILTIN", "allowed_of", "builtin_names", "entries_of", "list_path", "parse_entries"]
 
 BUILTIN = "builtin:"
+_ALLOW = ".allow.txt"
 MAX_BYTES = 64 * 1024 * 1024
 MAX_ENTRY = 500
 """Characters of one entry; sentences and patterns fit, pasted documents do not."""
@@ -48,7 +49,8 @@ def builtin_names() -> list[str]:
     folder = _builtin_folder()
     if not folder.is_dir():
         return []
-    return sorted(item.name.removesuffix(".txt") for item in folder.iterdir() if item.name.endswith(".txt"))
+    files = (item.name for item in folder.iterdir())
+    return sorted(name.removesuffix(".txt") for name in files if name.endswith(".txt") and not name.endswith(_ALLOW))
 
 
 def list_path(file: str, base: Path | None) -> Path | Traversable:
@@ -69,6 +71,16 @@ def list_path(file: str, base: Path | None) -> Path | Traversable:
     if base is None:
         raise ValueError("rules that do not come from a file cannot refer to files; upload the list instead")
     return base / file
+
+
+def allowed_of(model: ListModel) -> tuple[str, ...]:
+    """Return the phrases that are fine although an entry is inside: the list's own, and those of a built-in file."""
+    if model.file is None or not model.file.startswith(BUILTIN):
+        return model.allow
+    path = _builtin_folder() / f"{model.file.removeprefix(BUILTIN)}{_ALLOW}"
+    if not path.is_file():
+        return model.allow
+    return tuple(dict.fromkeys((*model.allow, *parse_entries(path.read_bytes()))))
 
 
 def entries_of(model: ListModel, base: Path | None) -> tuple[str, ...]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from modgate.rules.advice import advise
-from modgate.rules.lists import BUILTIN, entries_of, list_path
+from modgate.rules.lists import BUILTIN, allowed_of, entries_of, list_path
 from modgate.rules.problems import Problem, RulesError
-from modgate.rules.schema import DocumentModel, ListModel, RuleModel
+from modgate.rules.schema import DocumentModel, Include, ListKind, ListModel, RuleModel
 from modgate.rules.yaml_source import Loc, Source, read_yaml
 
 __all__ = ["DEFAULT_RULES", "Document", "load_document", "parse_document"]
@@ -19,6 +19,24 @@ DEFAULT_RULES = "builtin:default"
 """Name of the rules that the package ships."""
 PACK = "pack:"
 _MAX_INCLUDES = 100
+_SIMPLE = ("profanity", "contact-details")
+AUTOMOD: dict[str, tuple[str, ...]] = {
+    "disabled": (),
+    "simple": _SIMPLE,
+    "ai": (
+        *_SIMPLE,
+        "hate",
+        "toxicity",
+        "threats",
+        "sexual",
+        "self-harm",
+        "spam",
+        "scam",
+        "images-explicit",
+        "images-gore",
+    ),
+}
+"""The packs that each level of `automod` switches on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +86,7 @@ class _Assembly:
         self.problems: list[Problem] = []
         self.rules: list[RuleModel] = []
         self.lists: dict[str, ListModel] = {}
+        self.written: dict[str, ListModel] = {}
         self.entries: dict[str, tuple[str, ...]] = {}
         self.origins: dict[tuple[str, str], Origin] = {}
         self.files: list[Path] = []
@@ -85,7 +104,8 @@ class _Assembly:
         except ValidationError as error:
             self.problems.extend(advise(error, source, data))
             return None, source
-        for index, include in enumerate(model.include):
+        packs = (Include(from_=f"{PACK}{name}") for name in AUTOMOD[model.automod])
+        for index, include in enumerate((*model.include, *packs)):
             self._include(include, source, ("include", index), base)
         for list_name, item in model.lists.items():
             self._list(list_name, item, Origin(source, ("lists", list_name)), base)
@@ -93,7 +113,8 @@ class _Assembly:
             self._rule(rule, Origin(source, ("rules", index)))
         return model, source
 
-    def _include(self, include: str, source: Source, loc: Loc, base: Path | None) -> None:
+    def _include(self, what: Include, source: Source, loc: Loc, base: Path | None) -> None:
+        include = what.from_
         if include in self.seen:
             return
         self.seen.add(include)
@@ -112,18 +133,26 @@ class _Assembly:
         except ValueError as error:
             self.problems.append(source.problem(loc, str(error), "write e.g. include: [pack:profanity]"))
         else:
+            before = len(self.rules)
             self.add(include, text, below)
+            changes = {key: value for key in ("mode", "scope") if (value := getattr(what, key)) is not None}
+            self.rules[before:] = [rule.model_copy(update=changes) for rule in self.rules[before:]]
 
     def _list(self, name: str, item: ListModel, origin: Origin, base: Path | None) -> None:
-        if name in self.lists and self.lists[name] != item:
+        if name in self.written and self.written[name] == item:
+            return
+        if name in self.written:
             first = self.origins["lists", name].source
             cause = f'there is another list "{name}" in {first.name}'
             self.problems.append(origin.source.problem(origin.loc, cause, "rename one of them"))
             return
-        self.lists[name] = item
         self.origins["lists", name] = origin
+        self.written[name] = item
+        self.lists[name] = item
         try:
             self.entries[name] = entries_of(item, base)
+            if item.kind is ListKind.WORDS:
+                self.lists[name] = item.model_copy(update={"allow": allowed_of(item)})
             if item.file is not None and not item.file.startswith(BUILTIN):
                 path = list_path(item.file, base)
                 if isinstance(path, Path):
@@ -171,7 +200,9 @@ def parse_document(name: str, text: bytes | str, base: Path | None = None) -> Do
     model, source = assembly.add(name, text, base)
     if model is None or assembly.problems:
         raise RulesError(assembly.problems)
-    merged = model.model_copy(update={"rules": tuple(assembly.rules), "lists": assembly.lists, "include": ()})
+    merged = model.model_copy(
+        update={"rules": tuple(assembly.rules), "lists": assembly.lists, "include": (), "automod": "disabled"}
+    )
     return Document(merged, assembly.entries, tuple(assembly.files), assembly.origins, source)
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "DocumentModel",
     "Fallback",
     "Filters",
+    "Include",
     "ListKind",
     "ListModel",
     "Mask",
@@ -327,6 +328,19 @@ class CustomSettings(Strict):
     )
 
 
+class Include(Strict):
+    """Rules of another file, as they are or with another mode or scope. A bare name stands for `from`."""
+
+    from_: str = Field(alias="from", min_length=1, description="`pack:NAME`, or a file.", examples=["pack:spam"])
+    mode: Mode | None = Field(default=None, description="Mode of all its rules.", examples=["shadow"])
+    scope: ScopeModel | None = Field(default=None, description="Scope of all its rules.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bare(cls, value: object) -> object:
+        return {"from": value} if isinstance(value, str) else value
+
+
 class DocumentModel(Strict):
     """A rule file."""
 
@@ -335,11 +349,17 @@ class DocumentModel(Strict):
     defaults: Defaults = Field(default=Defaults(), examples=[{"on_timeout": "send"}])
     pii: PiiSettings = PiiSettings()
     custom: CustomSettings = CustomSettings()
-    include: tuple[str, ...] = Field(
+    description: str = Field(default="", max_length=2000, description="What the file is for.")
+    automod: Literal["disabled", "simple", "ai"] = Field(
+        default="disabled",
+        description="One switch for ready-made packs: `simple` needs no model, `ai` asks the models as well.",
+        examples=["simple"],
+    )
+    include: tuple[Include, ...] = Field(
         default=(),
         max_length=100,
         description="Rule packs to add: `pack:NAME` of the package, or a file relative to this one.",
-        examples=[["pack:profanity"]],
+        examples=[["pack:profanity", {"from": "pack:spam", "mode": "shadow"}]],
     )
     lists: dict[Name, ListModel] = Field(
         default={}, description="Lists by name.", examples=[{"profanity": {"kind": "words", "entries": ["badword"]}}]
