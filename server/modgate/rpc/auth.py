@@ -26,7 +26,7 @@ class BearerInterceptor(grpc.aio.ServerInterceptor):
         """Let a call through or answer UNAUTHENTICATED."""
         handler = await continuation(handler_call_details)
         method = str(handler_call_details.method)
-        if handler is None or method.startswith(_OPEN) or self._mutual:
+        if method.startswith(_OPEN) or self._mutual:
             return handler
         if not self._token:
             return _refusal(handler, "the control plane is closed: set control.token (MODGATE_CONTROL__TOKEN)")
@@ -37,10 +37,13 @@ class BearerInterceptor(grpc.aio.ServerInterceptor):
         return _refusal(handler, "send the metadata `authorization: Bearer <token>`")
 
 
-def _refusal(handler: "grpc.RpcMethodHandler[Any, Any]", reason: str) -> "grpc.RpcMethodHandler[Any, Any]":
+def _refusal(handler: "grpc.RpcMethodHandler[Any, Any] | None", reason: str) -> "grpc.RpcMethodHandler[Any, Any]":
     async def refuse(_request: object, context: "grpc.aio.ServicerContext[Any, Any]") -> None:
         await context.abort(grpc.StatusCode.UNAUTHENTICATED, reason)
 
+    # Which methods there are is nobody's business either.
+    if handler is None:
+        return grpc.unary_unary_rpc_method_handler(refuse)
     # The refusal must have the shape of the call that it refuses.
     if handler.request_streaming and handler.response_streaming:
         return grpc.stream_stream_rpc_method_handler(refuse)

@@ -46,7 +46,12 @@ def violations(request: pb.ModerateRequest, limits: Limits, *, streamed: bool = 
         found += _lists(request)
     if conversation.type not in _CONVERSATION_TYPES:
         found.append(Violation("conversation.type", f"{conversation.type} is not a ConversationType"))
-    if message.HasField("sent_at") or sender.HasField("created_at") or conversation.HasField("created_at"):
+    if (
+        message.HasField("sent_at")
+        or sender.HasField("created_at")
+        or conversation.HasField("created_at")
+        or conversation.HasField("receiver")
+    ):
         found += _times(request)
     if message.media:
         found += _media(message, limits)
@@ -95,6 +100,11 @@ def _times(request: pb.ModerateRequest) -> Iterator[Violation]:
         ("message.sent_at", request.message.HasField("sent_at"), request.message.sent_at),
         ("sender.created_at", request.sender.HasField("created_at"), request.sender.created_at),
         ("conversation.created_at", request.conversation.HasField("created_at"), request.conversation.created_at),
+        (
+            "conversation.receiver.created_at",
+            request.conversation.receiver.HasField("created_at"),
+            request.conversation.receiver.created_at,
+        ),
     ]
     for field, present, stamp in stamps:
         if present and not (_MIN_SECONDS <= stamp.seconds <= _MAX_SECONDS and 0 <= stamp.nanos < _NANOS):

@@ -1,10 +1,13 @@
 """Feeds metrics and the decision log from what the gate and the runner do."""
 
 import hashlib
+import traceback
 from functools import lru_cache
 
 import structlog
 
+from modgate.detectors.base import DetectorError
+from modgate.detectors.faults import FaultError
 from modgate.gate import Decision
 from modgate.rules.ruleset import Verdict
 from modgate.telemetry.catalogue import Metrics
@@ -54,9 +57,15 @@ class GateObserver:
             self._write(decision)
 
     def detector_failed(self, detector: str, error: Exception) -> None:
-        """Count and log a failure. Only its type and own words are logged, which never quote a message."""
+        """Count and log a failure. A detector's own words never quote a message; other exceptions' words might."""
         self._failures.labels(detector).inc()
-        self._log.warning("detector failed", detector=detector, error=type(error).__name__, detail=str(error)[:200])
+        told: dict[str, str] = {}
+        if isinstance(error, DetectorError | FaultError):
+            told["detail"] = str(error)[:200]
+        elif error.__traceback__ is not None:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            told["at"] = f"{last.filename}:{last.lineno}"
+        self._log.warning("detector failed", detector=detector, error=type(error).__name__, **told)
 
     def batch_ran(self, model: str, jobs: int, seconds: float, units: float) -> None:
         """Count a batch; called from a worker thread."""
