@@ -105,11 +105,22 @@ def build_engine(settings: Settings, observer: GateObserver | None = None) -> En
     runner = Runner(workers, nice=models.nice, on_batch=observer.batch_ran if observer else None)
     decoders = DecodePool(workers)
     try:
-        return _load(settings, runner, decoders)
+        engine = _load(settings, runner, decoders)
+        _check_faults(engine)
     except BaseException:
         runner.close()
         decoders.close()
         raise
+    return engine
+
+
+def _check_faults(engine: Engine) -> None:
+    # A misspelt drill must not look like one that is running.
+    for name in parse_faults(engine.faults):
+        # Detectors that read the text in pictures are called like those of the message's text, with a prefix.
+        known = name.removeprefix("ocr_") if engine.texts is not None else name
+        if known not in engine.detectors:
+            raise ValueError(f"there is no detector {name} to drill; there are {', '.join(sorted(engine.detectors))}")
 
 
 def _load(settings: Settings, runner: Runner, decoders: DecodePool) -> Engine:

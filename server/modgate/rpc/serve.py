@@ -19,7 +19,7 @@ from modgate.rpc.health import Health
 from modgate.rpc.lag import LoopLag
 from modgate.rpc.moderation_service import ModerationService
 from modgate.rpc.permits import Permits
-from modgate.rpc.server import ListenError, Listeners, until_signal
+from modgate.rpc.server import ListenError, Listeners, caught_signal
 from modgate.rpc.translate import model_versions
 from modgate.rpc.validate import Limits
 from modgate.rules import RulesError, Ruleset, RulesSource
@@ -36,12 +36,12 @@ _YOUNG_OBJECTS = 20_000
 """Allocations between collections: a message makes a few hundred objects, nearly all freed by reference count."""
 
 
-async def serve(settings: Settings, until: Callable[[], Awaitable[str]] = until_signal) -> None:
+async def serve(settings: Settings, until: Callable[[], Awaitable[str]] | None = None) -> None:
     """Serve until told to stop.
 
     Args:
         settings: What to serve.
-        until: Returns the reason to stop.
+        until: Asked once the server is ready, returns the reason to stop; SIGTERM or SIGINT if absent.
 
     Raises:
         BundleError, RulesError, ListenError, ValueError: If it cannot start, with what to do.
@@ -52,6 +52,8 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] = until_
     metrics = Metrics()
     observer = GateObserver(metrics, log_text=settings.log.text, log_decisions=settings.log.decisions)
     async with AsyncExitStack() as stack:
+        # From the first moment: as process 1 a signal that nobody catches is lost, and one during the start counts too.
+        until = until or stack.enter_context(caught_signal())
         if settings.metrics_listen:
             stack.callback(_serve_metrics(settings.metrics_listen, metrics))
         log.info("loading", cores=cpu_quota(), bundles=[settings.models.text, *settings.models.images])

@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -15,7 +16,7 @@ from modgate.rpc.health import Health
 from modgate.rpc.moderation_service import ModerationService
 from modgate.settings import ControlSettings, LimitSettings
 
-__all__ = ["ListenError", "Listeners", "Register", "until_signal"]
+__all__ = ["ListenError", "Listeners", "Register", "caught_signal"]
 
 Register = Callable[[grpc.aio.Server], None]
 
@@ -74,8 +75,12 @@ class Listeners:
         await asyncio.gather(*stopping)
 
 
-async def until_signal() -> str:
-    """Wait for SIGTERM or SIGINT and return its name. Works as PID 1 too, for which the kernel has no default."""
+@contextmanager
+def caught_signal() -> Iterator[Callable[[], Awaitable[str]]]:
+    """Catch SIGTERM and SIGINT, and give what waits for the first and returns its name.
+
+    Works as PID 1 too, for which the kernel has no default.
+    """
     loop = asyncio.get_running_loop()
     caught: asyncio.Future[str] = loop.create_future()
 
@@ -86,7 +91,7 @@ async def until_signal() -> str:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, catch, number.name)
     try:
-        return await caught
+        yield lambda: caught
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)

@@ -49,11 +49,12 @@ class AnswerStream(Generic[Request, Call]):
         self._writing = asyncio.Lock()
         self._outbox: list[bytes] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._reading = self._stopped = False
 
     async def run(self, connection: Connection[Request], ended: asyncio.Event) -> None:
         """Answer until the requests end, or until `ended` is set and everything that was read is answered."""
         reader = asyncio.create_task(self._read(connection))
-        watcher = asyncio.create_task(_cancel_on(ended, reader))
+        watcher = asyncio.create_task(self._stop_on(ended, reader))
         try:
             await asyncio.wait([reader])
             if self._tasks:
@@ -67,7 +68,12 @@ class AnswerStream(Generic[Request, Call]):
                 task.cancel()
 
     async def _read(self, connection: Connection[Request]) -> None:
-        while (requests := await connection.read()) is not None:
+        while not self._stopped:
+            self._reading = True
+            requests = await connection.read()
+            self._reading = False
+            if requests is None:
+                return
             for request in requests:
                 begun = self._begin(request)
                 if begun is None:
@@ -86,7 +92,9 @@ class AnswerStream(Generic[Request, Call]):
 
     async def _answer(self, connection: Connection[Request], call: Call) -> None:
         try:
-            self._outbox.append(await self._finish(call))
+            # Not in one expression: `self._outbox` is another list after a flush, and the old one is sent already.
+            answer = await self._finish(call)
+            self._outbox.append(answer)
             await self._flush(connection)
         finally:
             self._window.release()
@@ -100,7 +108,9 @@ class AnswerStream(Generic[Request, Call]):
                 ready, self._outbox = self._outbox, []
                 await connection.write(ready)
 
-
-async def _cancel_on(ended: asyncio.Event, task: "asyncio.Task[None]") -> None:
-    await ended.wait()
-    task.cancel()
+    async def _stop_on(self, ended: asyncio.Event, reader: "asyncio.Task[None]") -> None:
+        await ended.wait()
+        self._stopped = True
+        # A frame that was read is answered whole: only waiting for the next one is given up.
+        if self._reading:
+            reader.cancel()
