@@ -197,7 +197,7 @@ def closed_loop(
         server_cpu: Tells the server's processor time.
         classify: Whether answers are ModerateResponses, to be counted by verdict and fallback.
     """
-    run = _Run(messages, [0.0] * len(messages), [], streamed=streamed)
+    run = _Run(messages, [float("inf")] * len(messages), [], streamed=streamed)
     run.connect(address, connections, None)
     phase = _measured(run, lambda: run.saturate(in_flight, seconds), server_cpu)
     run.judge(phase, classify=classify)
