@@ -233,7 +233,8 @@ def _show(report: dict[str, Any], bench: _Bench, figures: dict[str, float]) -> N
         rows.append([f"onnxruntime alone, {name}", median, " ".join(f"{rate:.0f}" for rate in rates)] + [None] * 5)
     bound = report["configuration"]["p99_bound_ms"]
     table(
-        f"verdicts a second; saturated with {_IN_FLIGHT} ({_IN_FLIGHT_MODELS} with models) in flight, and Poisson with p99 within {bound:g} ms",
+        f"verdicts a second; saturated with {_IN_FLIGHT} calls in flight ({_IN_FLIGHT_MODELS} with models), "
+        f"and Poisson with p99 within {bound:g} ms",
         ["what", "saturated", "rounds", "server cores", "client cores", "per core-second", "highest rate", "its p99"],
         rows,
     )
