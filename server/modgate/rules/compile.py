@@ -35,7 +35,7 @@ from modgate.rules.ruleset import (
 from modgate.rules.schema import Action, Defaults, PenaltyModel, RuleModel, Then
 from modgate.rules.yaml_source import Loc
 
-__all__ = ["AnyDetector", "compile_ruleset", "digest"]
+__all__ = ["AnyDetector", "compile_ruleset", "digest", "penalty_clause"]
 
 AnyDetector: TypeAlias = Detector[Any]
 
@@ -142,7 +142,8 @@ def _effect(then: Then, defaults: Defaults) -> Effect:
     )
 
 
-def _penalty(model: PenaltyModel) -> PenaltyClause:
+def penalty_clause(model: PenaltyModel) -> PenaltyClause:
+    """Return the compiled form of a penalty."""
     return PenaltyClause(
         after=model.after,
         within=model.within,
@@ -152,6 +153,7 @@ def _penalty(model: PenaltyModel) -> PenaltyClause:
         weight=model.weight,
         cooldown=model.cooldown,
         reason=model.reason,
+        decay=model.decay,
     )
 
 
@@ -177,7 +179,7 @@ def _rule(model: RuleModel, defaults: Defaults, when: Condition) -> Rule:
         effect=_effect(model.then, defaults),
         on_timeout=_FALLBACKS[model.on_timeout or defaults.on_timeout],
         on_error=_FALLBACKS[model.on_error or defaults.on_error],
-        penalties=tuple(map(_penalty, model.penalties)),
+        penalties=tuple(map(penalty_clause, model.penalties)),
         detectors=_needed(when),
     )
 

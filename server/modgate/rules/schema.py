@@ -256,6 +256,11 @@ class PenaltyModel(Strict):
     )
     weight: float = Field(default=1.0, gt=0, le=1000, description="What one violation of this rule counts.")
     cooldown: Duration = Field(default=timedelta(0), description="Least time between two penalties of this clause.")
+    decay: Duration | None = Field(
+        default=None,
+        description="Half-life of what a violation counts; absent: it counts in full until it leaves the window.",
+        examples=["10m"],
+    )
     reason: str = Field(default="", max_length=500)
 
 
