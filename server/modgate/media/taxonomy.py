@@ -35,7 +35,11 @@ class PictureLabel:
 TAXONOMY: Mapping[str, PictureLabel] = {
     label.name: label
     for label in (
-        PictureLabel("explicit_nudity", "Pornography, exposed genitals, sexual acts", ("open-nsfw", "swiftformer-s")),
+        PictureLabel(
+            "explicit_nudity",
+            "Pornography, exposed genitals, sexual acts",
+            ("open-nsfw", "swiftformer-s", "nsfwjs-mid"),
+        ),
         PictureLabel("suggestive", "Sexually suggestive without exposure", ("nsfwjs-mid",)),
         PictureLabel("swimwear_underwear", "People in swimwear or underwear", ("efficientnet-lite0",)),
         PictureLabel("hentai_drawing", "Drawn pornography", ("nsfwjs-mid",)),
