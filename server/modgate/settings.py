@@ -94,6 +94,9 @@ class Settings(BaseSettings):
     control_listen: str = Field("127.0.0.1:50052", description="Control plane: an address, or empty.")
     metrics_listen: str = Field("127.0.0.1:9464", description="Metrics over HTTP: `host:port`, or empty.")
     rules: str = Field("builtin:default", description="The rule file, or `builtin:default`.")
+    rules_store: Path | None = Field(
+        None, description="SQLite file of rules that the control plane may change; its first content are `rules`."
+    )
     reserve_ms: int = Field(20, ge=1, le=100, description="Part of the budget kept for sending the answer.")
     drain_seconds: float = Field(1.5, ge=0.1, le=60, description="Time for calls in flight after SIGTERM.")
     recent_seconds: float = Field(60.0, ge=0, description="How long a repeated message id gets the same answer.")

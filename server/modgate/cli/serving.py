@@ -19,6 +19,9 @@ __all__ = ["healthcheck", "serve"]
 def serve(
     config: Annotated[Path | None, typer.Option(help="Settings file, YAML.")] = None,
     rules: Annotated[str | None, typer.Option(help="Rule file, or builtin:default.")] = None,
+    rules_store: Annotated[
+        Path | None, typer.Option(help="SQLite file of rules that may be changed while serving; seeded from --rules.")
+    ] = None,
     listen: Annotated[list[str] | None, typer.Option(help="host:port or unix:path; may be repeated.")] = None,
     control: Annotated[str | None, typer.Option(help="Address of the control plane.")] = None,
     metrics: Annotated[str | None, typer.Option(help="host:port of the metrics.")] = None,
@@ -32,6 +35,7 @@ def serve(
     """Serve verdicts until SIGTERM or Ctrl-C."""
     flags = {
         "rules": rules,
+        "rules_store": rules_store,
         "listen": tuple(listen or ()),
         "control_listen": control,
         "metrics_listen": metrics,

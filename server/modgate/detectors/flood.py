@@ -121,6 +121,10 @@ class FloodInspector:
         self._compares = any(q.measure is Measure.DUPLICATES for q in self._windowed)
         self._memory = memory
 
+    def apart(self) -> "FloodInspector":
+        """Return an inspector that asks the same and remembers on its own: for trials, which must leave no trace."""
+        return FloodInspector((*self._instant, *self._windowed), _Memory(senders=1, messages=1))
+
     def inspect(self, subject: Subject) -> Report:
         """Return a finding for each question whose threshold is reached."""
         report: dict[str, tuple[Finding, ...]] = {}

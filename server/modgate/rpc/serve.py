@@ -19,10 +19,11 @@ from modgate.rpc.health import Health
 from modgate.rpc.lag import LoopLag
 from modgate.rpc.moderation_service import ModerationService
 from modgate.rpc.permits import Permits
+from modgate.rpc.rule_service import RuleService
+from modgate.rpc.ruleset_source import RulesetSource
 from modgate.rpc.server import ListenError, Listeners, caught_signal
 from modgate.rpc.translate import model_versions
 from modgate.rpc.validate import Limits
-from modgate.rules import RulesError, Ruleset, RulesSource
 from modgate.settings import Settings
 from modgate.telemetry import GateObserver, Metrics, configure_logs
 
@@ -64,24 +65,31 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] | None =
         memory = Memory(settings.storage) if settings.storage is not None else None
         if memory is not None:
             stack.push_async_callback(memory.stop)
-        source, gate = await _load_rules(settings, engine, observer, metrics, memory)
+        rules = RulesetSource(settings, engine.compile, metrics)
+        stack.push_async_callback(rules.close)
+        gate = Gate(
+            await rules.open(),
+            observer=observer,
+            sanctions=memory.book if memory is not None else None,
+            violations=memory.violations if memory is not None else None,
+        )
+        rules.follow(gate)
         if memory is not None:
             await memory.start(gate.ruleset.rules)
             metrics.read_all(memory.figures)
-        watching = asyncio.create_task(source.run(load_first=False))
-        stack.callback(watching.cancel)
         lag = LoopLag()
         lag.start()
         stack.callback(lag.stop)
         metrics.gauge("loop_lag_seconds").set_function(lambda: lag.seconds)
         _watch_engine(engine, metrics)
+        limits = Limits(
+            text_bytes=settings.limits.text_bytes,
+            media=settings.limits.media,
+            media_bytes=settings.limits.media_bytes,
+        )
         service = ModerationService(
             gate,
-            limits=Limits(
-                text_bytes=settings.limits.text_bytes,
-                media=settings.limits.media,
-                media_bytes=settings.limits.media_bytes,
-            ),
+            limits=limits,
             permits=Permits(settings.limits.in_flight, settings.limits.in_flight_per_app),
             recent=RecentAnswers(keep_seconds=settings.recent_seconds),
             metrics=metrics,
@@ -91,6 +99,10 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] | None =
             lag=lag,
             journal=memory.history if memory is not None else None,
         )
+        rule_service = RuleService(
+            rules, lambda: gate.ruleset, limits=limits, models=model_versions(engine.bundles), file=settings.rules
+        )
+        stack.push_async_callback(rule_service.close)
         health = Health()
         await health.start()
         listeners = Listeners(service, health, settings.limits)
@@ -98,8 +110,11 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] | None =
         stack.push_async_callback(listeners.stop, settings.drain_seconds)
         control = ""
         if settings.control_listen:
-            services = memory_services(memory)
-            control = await listeners.listen_control(settings.control_listen, settings.control, services)
+            control = await listeners.listen_control(
+                settings.control_listen,
+                settings.control,
+                [("modgate.v1.RuleService", rule_service.register), *memory_services(memory)],
+            )
         for component in ("rules", "models", "accepting"):
             await health.set(component, ready=True)
         # What lives now lives for ever: the collector need not look at it again.
@@ -111,43 +126,6 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] | None =
         reason = await until()
         log.info("stopping", reason=reason, in_flight=metrics.registry.get_sample_value("modgate_in_flight"))
     log.info("stopped")
-
-
-async def _load_rules(
-    settings: Settings, engine: Engine, observer: GateObserver, metrics: Metrics, memory: Memory | None
-) -> tuple[RulesSource, Gate]:
-    log = structlog.get_logger("modgate.rules")
-    reloads = metrics.counter("ruleset_reloads")
-    info = metrics.gauge("ruleset_info")
-    loaded = metrics.gauge("ruleset_loaded_timestamp_seconds")
-
-    def took_force(ruleset: Ruleset) -> None:
-        info.clear()
-        info.labels(ruleset.revision).set(1)
-        loaded.set_to_current_time()
-        reloads.labels("ok").inc()
-        for warning in ruleset.warnings:
-            log.warning("rules", warning=warning)
-        log.info("ruleset in force", revision=ruleset.revision, rules=len(ruleset.rules))
-
-    def swap(ruleset: Ruleset) -> None:
-        gate.swap(ruleset)
-        took_force(ruleset)
-
-    def refused(error: RulesError) -> None:
-        reloads.labels("error").inc()
-        log.error("ruleset refused, the old one stays in force", problems=[str(p) for p in error.problems])
-
-    source = RulesSource(settings.rules, engine.compile, swap, refused)
-    first = await asyncio.to_thread(source.read)
-    gate = Gate(
-        first,
-        observer=observer,
-        sanctions=memory.book if memory is not None else None,
-        violations=memory.violations if memory is not None else None,
-    )
-    took_force(first)
-    return source, gate
 
 
 def _watch_engine(engine: Engine, metrics: Metrics) -> None:

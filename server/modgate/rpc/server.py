@@ -34,8 +34,9 @@ class Listeners:
     def __init__(self, service: ModerationService, health: Health, limits: LimitSettings) -> None:
         self._service = service
         self._health = health
+        self._options = _options(limits)
         self._log = structlog.get_logger("modgate.server")
-        self._data = grpc.aio.server(options=_options(limits))
+        self._data = grpc.aio.server(options=self._options)
         self._data.add_generic_rpc_handlers((service.handlers(),))
         _add_standard(self._data, health, (_MODERATION,))
         self._control: grpc.aio.Server | None = None
@@ -57,7 +58,7 @@ class Listeners:
             services: Full name of each service, and the function that adds it to a server.
         """
         interceptor = BearerInterceptor(settings.token, trust_client_certificates=settings.tls_client_ca is not None)
-        self._control = grpc.aio.server(interceptors=(interceptor,))
+        self._control = grpc.aio.server(interceptors=(interceptor,), options=self._options)
         for _, register in services:
             register(self._control)
         _add_standard(self._control, self._health, tuple(name for name, _ in services))

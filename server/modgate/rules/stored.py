@@ -206,13 +206,16 @@ class StoredRules:
                     raise StaleError(f'the rule "{model.id}"', current.etag)
                 revisions = current.revision
             state = self._state.copy()
-            state.rules[model.id] = (model.model_copy(update={"revision": revisions + 1}), source)
+            numbered = model.model_copy(update={"revision": revisions + 1})
+            state.rules[model.id] = numbered, source
             stored: list[StoredRule] = []
 
             def write() -> None:
                 stored.append(self._store.put_rule(model.id, text, model.mode.value, author, etag))
 
             await self._change(state, write)
+            # From here on others may break it, by changing a list: problems then need to tell whose they are.
+            state.rules[model.id] = numbered, Source(f"rule {model.id}", source.places)
         return stored[0]
 
     async def _past_revisions(self, rule_id: str) -> int:
@@ -342,7 +345,7 @@ class StoredRules:
             elif etag:
                 raise NotFoundError(f'there is no list "{name}"')
             item, source = read_list_settings(text or "kind: words", f"list {name}")
-            after = entries(before)
+            after = await asyncio.to_thread(entries, before)
             state = self._state.copy()
             state.lists[name] = (item, source, after)
             written: list[StoredList] = []
