@@ -79,8 +79,8 @@ class ControlPlane:
     ) -> None:
         await self.channel.close()
         await self.server.stop(0)
-        await self.service.close()
-        await self.source.close()
+        await self.service.aclose()
+        await self.source.aclose()
 
     @property
     def in_force(self) -> list[str]:

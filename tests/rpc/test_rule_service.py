@@ -205,7 +205,7 @@ async def test_a_change_is_made_whole_though_its_caller_left(plane: ControlPlane
         await asyncio.sleep(0.002 * number)
         call.cancel()
     await asyncio.sleep(0.05)
-    await plane.service.close()
+    await plane.service.aclose()
     rules = await plane.stub.ListRules(pb.ListRulesRequest())
     assert plane.in_force == [rule.id for rule in rules.rules]
     assert plane.gate.ruleset.revision == rules.ruleset_revision

@@ -105,7 +105,7 @@ class RuleService(rules_pb2_grpc.RuleServiceServicer):
         """Add the service to a server."""
         rules_pb2_grpc.add_RuleServiceServicer_to_server(self, server)
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Wait for changes under way: a caller that went away does not undo them."""
         if self._changes:
             await asyncio.wait(self._changes)

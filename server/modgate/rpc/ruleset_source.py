@@ -83,7 +83,7 @@ class RulesetSource:
         self._gate = gate
         self._watching = asyncio.create_task(self._watch())
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Stop watching and close the store."""
         if self._watching is not None:
             self._watching.cancel()

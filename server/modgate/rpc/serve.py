@@ -5,7 +5,7 @@ import gc
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 
 import structlog
 from prometheus_client import start_http_server
@@ -65,8 +65,7 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] | None =
         memory = Memory(settings.storage) if settings.storage is not None else None
         if memory is not None:
             stack.push_async_callback(memory.stop)
-        rules = RulesetSource(settings, engine.compile, metrics)
-        stack.push_async_callback(rules.close)
+        rules = await stack.enter_async_context(aclosing(RulesetSource(settings, engine.compile, metrics)))
         gate = Gate(
             await rules.open(),
             observer=observer,
@@ -102,7 +101,7 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] | None =
         rule_service = RuleService(
             rules, lambda: gate.ruleset, limits=limits, models=model_versions(engine.bundles), file=settings.rules
         )
-        stack.push_async_callback(rule_service.close)
+        await stack.enter_async_context(aclosing(rule_service))
         health = Health()
         await health.start()
         listeners = Listeners(service, health, settings.limits)
