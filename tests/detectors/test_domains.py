@@ -44,6 +44,9 @@ def test_documented_examples_hold(example: object) -> None:
         "bad.co.uk",
         "xn--bcher-kva.example",
         "bücher.example",
+        "bucher.example",
+        "evi1.example",
+        "ev\u200bil.example",
         "see evil.example, then come back",
     ],
 )

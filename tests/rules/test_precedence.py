@@ -10,11 +10,8 @@ from modgate.rules import parse_document
 from modgate.rules.cases import run_cases
 
 PAGE = (Path(__file__).parents[2] / "docs" / "precedence.md").read_text()
-EXAMPLE = re.compile(
-    r"^## (?P<title>.+?)\n.*?```yaml\n# rules\n(?P<rules>.*?)```\s+```yaml\n# cases\n(?P<cases>.*?)```", re.DOTALL | re.MULTILINE
-)
-    r"^## (?P<title>.+?)\n.*?```yaml\n# rules\n(?P<rules>.*?)```\s+```yaml\n# cases\n(?P<cases>.*?)```", re.DOTALL | re.MULTILINE
-)
+RULES_FENCE, CASES_FENCE = (rf"```yaml\n# {what}\n(?P<{what}>.*?)```" for what in ("rules", "cases"))
+EXAMPLE = re.compile(rf"^## (?P<title>.+?)\n.*?{RULES_FENCE}\s+{CASES_FENCE}", re.DOTALL | re.MULTILINE)
 EXAMPLES = [pytest.param(m["rules"], m["cases"], id=m["title"]) for m in EXAMPLE.finditer(PAGE)]
 
 

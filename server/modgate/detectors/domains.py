@@ -10,8 +10,18 @@ from itertools import islice
 from modgate.detectors.base import Example, Finding, Report, Span, Subject, Tier
 from modgate.detectors.suffixes import public_suffixes
 from modgate.detectors.visible import visible
+from modgate.text.alphabet import CONFUSABLE, LATIN_BASE
 
-__all__ = ["DomainDetector", "DomainInspector", "DomainQuestion", "Host", "fold_host", "hosts", "is_web_domain"]
+__all__ = [
+    "DomainDetector",
+    "DomainInspector",
+    "DomainQuestion",
+    "Host",
+    "fold_host",
+    "hosts",
+    "is_web_domain",
+    "look_alike",
+]
 
 _DOTS = ".。．｡"
 # Labels are possessive (`{0,62}+`): a word that no dot follows is given up at once, so long prose stays cheap.
@@ -79,6 +89,14 @@ def fold_host(host: str) -> str:
                 continue
         labels.append(label)
     return ".".join(labels)
+
+
+_TWINS = {**LATIN_BASE, **CONFUSABLE} | str.maketrans("01", "ol")
+
+
+def look_alike(host: str) -> str:
+    """Return what a folded host name looks like to people: twins of Latin letters, accents and 0, 1 read as o, l."""
+    return host.translate(_TWINS)
 
 
 def _without_punctuation(text: str, match: re.Match[str]) -> int:
@@ -154,7 +172,9 @@ class DomainInspector:
     """Compares the hosts of a message with lists of domains."""
 
     def __init__(self, listed: Mapping[str, frozenset[str]], unlisted: Mapping[str, frozenset[str]]) -> None:
-        self._listed = listed
+        self._listed = {
+            label: (entries, {look_alike(entry): entry for entry in entries}) for label, entries in listed.items()
+        }
         self._unlisted = unlisted
 
     def inspect(self, subject: Subject) -> Report:
@@ -165,17 +185,28 @@ class DomainInspector:
             for host in hosts(seen.text):
                 span = seen.original(*host.span)
                 parents = tuple(_suffixes_of(host.name))
-                for label, entries in self._listed.items():
-                    entry = next((parent for parent in parents if parent in entries), None)
-                    if entry is not None:
-                        finding = Finding(label, 1.0, (span,), part, f"domain {entry}")
-                        report.setdefault(label, []).append(finding)
+                for label, (entries, looks) in self._listed.items():
+                    score, why = _listed(parents, entries, looks)
+                    if score:
+                        report.setdefault(label, []).append(Finding(label, score, (span,), part, why))
                 if self._unlisted and is_web_domain(host):
                     for label, entries in self._unlisted.items():
                         if entries.isdisjoint(parents):
                             finding = Finding(label, 1.0, (span,), part, "domain that is not on the list")
                             report.setdefault(label, []).append(finding)
         return {label: tuple(findings) for label, findings in report.items()}
+
+
+def _listed(parents: Sequence[str], entries: frozenset[str], looks: Mapping[str, str]) -> tuple[float, str]:
+    """Return how sure it is that a host or one of its parents is listed, or looks like an entry; 0 for not at all."""
+    for parent in parents:
+        if parent in entries:
+            return 1.0, f"domain {parent}"
+    for parent in parents:
+        twin = looks.get(look_alike(parent))
+        if twin is not None:
+            return 0.9, f"looks like the domain {twin}"
+    return 0.0, ""
 
 
 def _entry(entry: str) -> str:
@@ -204,6 +235,8 @@ class DomainDetector:
         Example("evil . example", "bad", (Span(0, 14),), "spaced dot"),
         Example("evil[.]example", "bad", (Span(0, 14),), "bracketed dot"),
         Example("evil dot example", "bad", (Span(0, 16),), "dot in words"),
+        Example("еvіl.example", "bad", (Span(0, 12),), "Cyrillic twins of Latin letters"),
+        Example("xn--vl-mlc7k.example", "bad", (Span(0, 20),), "the same in punycode"),
         Example("notevil.example", "bad", (), "another domain with the same ending"),
         Example("this example is evil.", "bad", (), "no host"),
     )

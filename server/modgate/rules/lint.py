@@ -14,8 +14,8 @@ from modgate.rules.yaml_source import Loc
 
 __all__ = ["lint_document"]
 
-_MODELS = frozenset({"text", "sentiment", "similar", "image", "language"})
-_WITHOUT_SPANS = frozenset({"text", "sentiment", "similar", "image", "language", "flood"})
+_MODELS = frozenset({"text", "sentiment", "similar", "image", "known_picture", "language"})
+_WITHOUT_SPANS = frozenset({"text", "sentiment", "similar", "image", "known_picture", "language", "flood"})
 _LOW = 0.3
 _SHORT = 3
 _SHOWN = 3
