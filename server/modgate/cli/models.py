@@ -10,6 +10,7 @@ from rich.table import Table
 from modgate.cli.errors import Failure, expected
 from modgate.inference.bundle import Bundle, BundleError, find_bundles
 from modgate.inference.fetch import fetch_all
+from modgate.media.heads import HeadError, fit_head
 from modgate.settings import load_settings
 
 __all__ = ["app"]
@@ -47,3 +48,26 @@ def fetch(
         if folder is None:
             raise Failure("there is no folder of bundles; name one with --bundles", "models")
         fetch_all(folder, only=tuple(only or ()), report=typer.echo)
+
+
+@app.command("fit-head")
+def fit(
+    images: Annotated[Path, typer.Option("--images", help="Folder with a folder named like the label, and others.")],
+    label: Annotated[str, typer.Option("--label", help="A label of the taxonomy, or one of your own.")],
+    base: Annotated[str, typer.Option("--base", help="Bundle whose features to use.")] = "swiftformer-s",
+    bundles: BundlesOption = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for the new bundle; that of the base.")] = None,
+) -> None:
+    """Learn a picture label from a folder of your own pictures, and write it as a bundle."""
+    with expected():
+        found = find_bundles([bundles] if bundles else load_settings().models.bundles)
+        if base not in found:
+            raise Failure(f"there is no bundle {base}; there are {', '.join(sorted(found)) or 'none'}", "models")
+        try:
+            report = fit_head(Bundle.load(found[base]), images, label, out or found[base].parent, typer.echo)
+        except HeadError as error:
+            raise Failure(str(error), "models") from error
+    seen = f"{report.positives} with {label}, {report.negatives} without, {report.skipped} unreadable"
+    measured = f"precision {report.precision:.2f} and recall {report.recall:.2f} on pictures left out"
+    typer.echo(f"{report.path}: at {report.threshold:g} {measured} ({seen})")
+    typer.echo(f"add {report.path.name} to models.images to use it")
