@@ -7,28 +7,56 @@ was due meanwhile: nothing is omitted because the client waited, too.
 import gc
 import os
 import select
+import socket
 import sys
 import time
 from array import array
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
-from benchmarks._wire import Connection
+from benchmarks._wire import Connection, Done
 from modgate.v1 import moderation_pb2 as pb
 
-__all__ = ["BUDGET_S", "STREAM", "UNARY", "Phase", "closed_loop", "favour_this_process", "open_loop"]
+__all__ = ["BUDGET_S", "STREAM", "UNARY", "Line", "Phase", "closed_loop", "favour_this_process", "open_loop"]
 
 UNARY = "/modgate.v1.ModerationService/Moderate"
 STREAM = "/modgate.v1.ModerationService/ModerateStream"
 BUDGET_S = 0.2
 _UNANSWERED, _CANCELLED_HERE = -2, -3
 _PERCENTILES = (50, 90, 99, 99.9, 99.99)
+
+
+class Line(Protocol):
+    """A connection that takes encoded calls."""
+
+    socket: socket.socket
+
+    @property
+    def wants_to_write(self) -> bool:
+        """Whether bytes wait for the socket."""
+        ...
+
+    def call(self, tag: int, message: bytes) -> None:
+        """Queue a call."""
+        ...
+
+    def flush(self) -> None:
+        """Write what the socket takes."""
+        ...
+
+    def receive(self, done: Done) -> None:
+        """Read what has come."""
+        ...
+
+    def close(self) -> None:
+        """Close the socket."""
+        ...
 
 
 @dataclass(slots=True)
@@ -143,6 +171,7 @@ def open_loop(
     label: str = "",
     cancel_share: float = 0.0,
     keep: list[bytes] | None = None,
+    lines: Callable[[], Sequence[Line]] | None = None,
 ) -> Phase:
     """Send every message once, at Poisson times of the given rate, and return what came of it.
 
@@ -160,12 +189,13 @@ def open_loop(
         label: Shown with the progress on a terminal.
         cancel_share: Share of unary calls that are cancelled at a random moment within 10 ms.
         keep: Filled with the answers, one a message; empty where there was none.
+        lines: Opens the connections, if they are not gRPC's.
     """
     draw = np.random.default_rng(seed)
     dues: list[float] = np.cumsum(draw.exponential(1 / rate, len(messages))).tolist()
     cancels = _cancellations(draw, dues, cancel_share)
     run = _Run(messages, dues, cancels, streamed=streamed)
-    run.connect(address, connections, timeout)
+    run.connect(address, connections, timeout, lines)
     phase = _measured(run, lambda: run.drive(drain_s, label), server_cpu)
     phase.rate = rate
     run.judge(phase, classify=classify)
@@ -184,6 +214,7 @@ def closed_loop(
     connections: int = 2,
     server_cpu: Callable[[], float | None] = lambda: None,
     classify: bool = True,
+    lines: Callable[[], Sequence[Line]] | None = None,
 ) -> Phase:
     """Keep so many calls in flight for a while: what a saturated server gets done. Its latencies prove nothing.
 
@@ -196,9 +227,10 @@ def closed_loop(
         connections: How many connections share the load.
         server_cpu: Tells the server's processor time.
         classify: Whether answers are ModerateResponses, to be counted by verdict and fallback.
+        lines: Opens the connections, if they are not gRPC's.
     """
     run = _Run(messages, [float("inf")] * len(messages), [], streamed=streamed)
-    run.connect(address, connections, None)
+    run.connect(address, connections, None, lines)
     phase = _measured(run, lambda: run.saturate(in_flight, seconds), server_cpu)
     run.judge(phase, classify=classify)
     return phase
@@ -238,13 +270,24 @@ class _Run:
         self.sent = 0
         self.start = 0.0
         self.saturated = False
+        self.lines: list[Line] = []
+        self.calls: list[Connection] = []
+        self.streams: list[tuple[Connection, int]] = []
         self.in_time: npt.NDArray[np.bool_] = np.zeros(count, dtype=bool)
 
-    def connect(self, address: str, connections: int, timeout: float | None) -> None:
+    def connect(
+        self, address: str, connections: int, timeout: float | None, lines: Callable[[], Sequence[Line]] | None
+    ) -> None:
+        if lines is not None:
+            self.lines = list(lines())
+            return
         path, limit = (STREAM, None) if self.streamed else (UNARY, timeout)
-        self.lines = [Connection(address, path, timeout=limit) for _ in range(connections)]
-        self.streams = [line.open_stream(-1) for line in self.lines] if self.streamed else []
-        for line in self.lines:
+        opened = [Connection(address, path, timeout=limit) for _ in range(connections)]
+        if self.streamed:
+            self.streams = [(line, line.open_stream(-1)) for line in opened]
+        self.calls = opened
+        self.lines = list(opened)
+        for line in opened:
             line.flush()
 
     def close(self) -> None:
@@ -319,19 +362,19 @@ class _Run:
         # No more at once than a socket takes well; answers are read in between.
         last = min(i + 64, len(dues))
         while i < last and dues[i] <= now:
-            line = lines[i % len(lines)]
             self.sent_at[i] = now
             if self.streamed:
-                line.send(self.streams[i % len(lines)], self.messages[i])
+                line, stream = self.streams[i % len(lines)]
+                line.send(stream, self.messages[i])
             else:
-                line.call(i, self.messages[i])
+                lines[i % len(lines)].call(i, self.messages[i])
             i += 1
         self.sent = i
 
     def _cancel_due(self, now: float) -> None:
         while self.cancels and self.cancels[-1][0] <= now:
             tag = self.cancels.pop()[1]
-            if self.answered_at[tag] == 0.0 and self.lines[tag % len(self.lines)].cancel(tag):
+            if self.answered_at[tag] == 0.0 and self.calls[tag % len(self.calls)].cancel(tag):
                 self.answered_at[tag] = time.perf_counter()
                 self.codes[tag] = _CANCELLED_HERE
                 self.remaining -= 1

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,7 +30,8 @@ class Usage:
     def __init__(self, pid: int) -> None:
         self.pid = pid
 
-    def _family(self) -> list[int]:
+    def family(self) -> list[int]:
+        """Return the process and its children, by id."""
         parents: dict[int, list[int]] = {}
         for folder in Path("/proc").iterdir():
             if folder.name.isdigit() and (fields := _stat(int(folder.name))):
@@ -43,7 +44,7 @@ class Usage:
     def cpu_s(self) -> float:
         """Seconds of processor time so far, children included."""
         ticks = 0
-        for pid in self._family():
+        for pid in self.family():
             if fields := _stat(pid):
                 ticks += int(fields[11]) + int(fields[12])
         return ticks / _TICK
@@ -51,7 +52,7 @@ class Usage:
     def rss_mb(self) -> float:
         """Resident memory in MB (10^6 bytes), children included."""
         pages = 0
-        for pid in self._family():
+        for pid in self.family():
             if fields := _stat(pid):
                 pages += int(fields[21])
         return pages * _PAGE / 1e6
@@ -105,10 +106,11 @@ class Running:
         time.sleep(seconds)
         self.process.send_signal(signal.SIGCONT)
 
-    def stop(self) -> int | None:
-        """End the process and return its exit status."""
+    def stop(self, *, family: bool = False) -> int | None:
+        """End the process, with `family` its children that outlive it as well, and return its exit status."""
         if self.process is None:
             return None
+        children = self.usage.family()[1:] if self.usage and family else []
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -116,6 +118,9 @@ class Running:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(5)
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         return self.process.returncode
 
     def __enter__(self) -> Self:

@@ -12,10 +12,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-__all__ = ["CANCELLED", "Connection", "WireError"]
+__all__ = ["CANCELLED", "Connection", "Done", "WireError"]
 
 _DATA, _HEADERS, _RST, _SETTINGS, _PING, _GOAWAY, _WINDOW = 0, 1, 3, 4, 6, 7, 8
 _END_STREAM, _ACK, _END_HEADERS = 0x1, 0x1, 0x4
+_REFUSED = 7
 _MAX_WINDOW = 0x7FFF_FFFF
 _FRAME = 16_384
 _HEAD = struct.Struct("!HBBBL")  # length (24 bits in two parts), type, flags, stream
@@ -68,7 +69,7 @@ class Connection:
         self.limit = 100
         self._windows: dict[int, int] = {}
         self._streams: set[int] = set()
-        self._open: dict[int, int] = {}  # stream -> the caller's tag
+        self._open: dict[int, tuple[int, bytes]] = {}  # stream -> the caller's tag, what was asked
         self._kept: deque[tuple[int, bytes]] = deque()  # calls beyond the server's limit of streams
         self._held: deque[tuple[int, bytes, int]] = deque()  # data beyond its windows
         self._partial: dict[int, bytes] = {}
@@ -130,7 +131,7 @@ class Connection:
 
     def cancel(self, tag: int) -> bool:
         """Cancel a call by its tag; whether it was still there."""
-        for stream, known in self._open.items():
+        for stream, (known, _) in self._open.items():
             if known == tag:
                 self._out += _frame(_RST, 0, stream, struct.pack("!L", 8))
                 self._forget(stream)
@@ -192,7 +193,7 @@ class Connection:
         first, later = self._block
         block = first if self._first else later
         self._first = False
-        self._open[stream] = tag
+        self._open[stream] = (tag, message or b"")
         self._out += _HEAD.pack(0, len(block), _HEADERS, _END_HEADERS, stream) + block
         if message is not None:
             self._data(stream, message, end)
@@ -235,6 +236,12 @@ class Connection:
             if flags & _END_STREAM:
                 self._finish(stream, now, _status(payload), done)
         elif kind == _RST:
+            if int.from_bytes(payload) == _REFUSED and stream in self._open and stream not in self._streams:
+                # The server had not yet counted off a call that is over here: by the standard, nothing was processed.
+                self._kept.appendleft(self._open[stream])
+                self._forget(stream)
+                self._next_kept()
+                return
             self._finish(stream, now, CANCELLED, done)
         else:
             self._on_control(kind, flags, stream, payload)
@@ -254,11 +261,13 @@ class Connection:
         if self._eaten > 1 << 28:
             self._out += _frame(_WINDOW, 0, 0, struct.pack("!L", self._eaten))
             self._eaten = 0
+        if stream not in self._open:
+            return  # cancelled meanwhile
         known = self._partial.get(stream)
         if stream in self._streams:  # every whole message counts at once
             known = known + payload if known else payload
             while len(known) >= 5 and len(known) >= 5 + (size := int.from_bytes(known[1:5])):
-                done(self._open.get(stream, -1), now, 0, known[5 : 5 + size])
+                done(self._open[stream][0], now, 0, known[5 : 5 + size])
                 known = known[5 + size :]
             self._partial[stream] = known
         elif known is None:
@@ -267,14 +276,18 @@ class Connection:
             self._partial[stream] = known + payload
 
     def _finish(self, stream: int, now: float, status: int, done: Done) -> None:
-        tag = self._open.get(stream)
-        if tag is None:
+        if stream not in self._open:
             return
+        tag, _ = self._open[stream]
         body = b"" if stream in self._streams else self._partial.get(stream, b"")
         self._forget(stream)
         done(tag, now, status, body[5:])
+        self._next_kept()
+
+    def _next_kept(self) -> None:
         while self._kept and len(self._open) < self.limit:
-            self._begin(*self._kept.popleft(), _END_STREAM)
+            tag, message = self._kept.popleft()
+            self._begin(tag, message, _END_STREAM)
 
     def _forget(self, stream: int) -> None:
         self._open.pop(stream, None)
