@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint format protos docs lock models clean
+.PHONY: run test lint format protos breaking lock models clean
 
 run: models ## Serve with the default rules on 127.0.0.1:50051 (gRPC), :50052 (control), :9464 (metrics)
 	exec $(BIN)/modgate serve
@@ -24,6 +24,9 @@ format: $(VENV)/.dev ## Put the code into the project's form
 
 protos: $(VENV)/.dev ## Write the Python code of the contract
 	$(BIN)/python tools/generate_protos.py
+
+breaking: $(VENV)/.dev ## Whether the contract breaks callers of the main branch
+	cd protos && ../$(BIN)/buf breaking --against '../.git#branch=main,subdir=protos'
 
 lock: $(VENV)/.dev ## Pin what pyproject.toml allows
 	$(BIN)/python tools/lock.py

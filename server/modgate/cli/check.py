@@ -5,6 +5,7 @@ import json
 import mimetypes
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from modgate.gate import Gate
 from modgate.rpc.translate import from_request, to_response
 from modgate.rpc.validate import Limits, violations
 from modgate.rules import load_document
+from modgate.rules.conditions import TEXT_LABEL_ALIASES
 from modgate.settings import Settings, load_settings
 from modgate.v1 import moderation_pb2 as pb
 from modgate.v1 import moderation_pb2_grpc as pb_grpc
@@ -26,6 +28,7 @@ from modgate.v1 import moderation_pb2_grpc as pb_grpc
 __all__ = ["check", "explain", "score"]
 
 _SCORE_BATCH = 64
+_PERSPECTIVE_NAMES = {label: name for name, label in TEXT_LABEL_ALIASES.items()}
 
 TextArgument = Annotated[str | None, typer.Argument(help="The message; read from standard input if absent.")]
 ImageOption = Annotated[list[Path] | None, typer.Option("--image", help="A picture to attach; may be repeated.")]
@@ -74,6 +77,9 @@ def score(
     source: Annotated[Path, typer.Option("--in", help='JSON lines, each with a "text".')],
     target: Annotated[Path, typer.Option("--out", help="Where the same lines go, with their scores.")],
     bundle: Annotated[str | None, typer.Option(help="Text bundle; that of the settings if absent.")] = None,
+    perspective: Annotated[
+        bool, typer.Option("--perspective", help="Name scores as the Perspective API did: TOXICITY, INSULT and so on.")
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Score every line of a file by all labels of a text bundle."""
@@ -82,12 +88,12 @@ def score(
         settings = load_settings(config, {"models": models})
         engine = build_engine(settings.model_copy(update={"models": settings.models.model_copy(update={"images": ()})}))
     try:
-        _score_file(engine, source, target)
+        _score_file(engine, source, target, _PERSPECTIVE_NAMES if perspective else {})
     finally:
         engine.close()
 
 
-def _score_file(engine: Engine, source: Path, target: Path) -> None:
+def _score_file(engine: Engine, source: Path, target: Path, names: Mapping[str, str]) -> None:
     model = engine.text
     if model is None:
         raise Failure("no text bundle is configured", "models")
@@ -100,7 +106,11 @@ def _score_file(engine: Engine, source: Path, target: Path) -> None:
         for start in range(0, len(rows), _SCORE_BATCH):
             batch = rows[start : start + _SCORE_BATCH]
             for row, scores in zip(batch, model.score_now([str(r["text"]) for r in batch]), strict=True):
-                row["scores"] = {name: round(float(scores.probabilities[i]), 6) for name, i in model.labels.items()}
+                row["scores"] = {
+                    names.get(label, label): round(float(scores.probabilities[i]), 6)
+                    for label, i in model.labels.items()
+                    if label in names or not names
+                }
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")
             progress.advance(task, len(batch))
     typer.echo(f"{len(rows)} lines scored by {model.name} {model.manifest.version}")
