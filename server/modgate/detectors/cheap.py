@@ -1,4 +1,4 @@
-"""The detectors that need no model: together they are the cheap tier."""
+"""The detectors that need no bundle: together they are the cheap tier."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from modgate.detectors.base import Detector, Tier
 from modgate.detectors.domains import DomainDetector
 from modgate.detectors.flood import FloodDetector
+from modgate.detectors.language import LanguageDetector
 from modgate.detectors.patterns import PatternDetector
 from modgate.detectors.pii import PiiDetector
 from modgate.detectors.words import WordList, WordsInspector
@@ -37,5 +38,6 @@ def cheap_detectors() -> dict[str, Detector[Any]]:
         PatternDetector(),
         PiiDetector(),
         FloodDetector(),
+        LanguageDetector(),
     )
     return {detector.name: detector for detector in detectors}
