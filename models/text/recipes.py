@@ -1,0 +1,65 @@
+"""The bundles that can be built: encoder, mix, length, learning rate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from models.text.bases import Base, MiniLM, SmallE5
+from models.text.mix import ENGLISH, EVERY_LANGUAGE
+from models.text.training import Plan
+
+__all__ = ["RECIPES", "Recipe"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to make one bundle.
+
+    Attributes:
+        name: The bundle's name.
+        version: Of the weights; changes whenever they do.
+        base: The encoder that it starts from.
+        mix: Rows by source and language.
+        written: Scale of the project's own sentences by language.
+        longest: Tokens of a training row.
+        anchors: Rows whose embedding is tied to the original encoder's.
+        plan: Of the training loop.
+        languages: ISO 639-1 codes that are evaluated.
+    """
+
+    name: str
+    version: str
+    base: Base
+    mix: Mapping[tuple[str, str], int]
+    written: Mapping[str, float]
+    longest: int
+    anchors: int
+    plan: Plan
+    languages: tuple[str, ...]
+
+
+WORLD = ("ar", "de", "es", "fr", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh")
+
+RECIPES = {
+    "text-en": Recipe(
+        name="text-en",
+        version="1.0.0",
+        base=MiniLM(),
+        mix=ENGLISH,
+        written={"en": 0.8},
+        longest=96,
+        anchors=12000,
+        plan=Plan(epochs=0.75, rate=3e-4, batch=64, anchor=4.0),
+        languages=("en",),
+    ),
+    "text-multi": Recipe(
+        name="text-multi",
+        version="1.0.0",
+        base=SmallE5(layers=6, vocabulary=96000),
+        mix=EVERY_LANGUAGE,
+        written={"en": 0.3, **dict.fromkeys(WORLD, 0.6)},
+        longest=80,
+        anchors=10000,
+        plan=Plan(epochs=1.0, rate=3e-4, batch=64, anchor=4.0),
+        languages=("en", *WORLD),
+    ),
+}

@@ -1,0 +1,181 @@
+"""The training loop: masked loss, batches of like length, checkpoints, progress."""
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from models.text.encoder import Classifier
+from models.text.labels import HARMS
+from models.text.rows import Rows
+
+__all__ = ["Encoded", "Plan", "train"]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Rows as tokens.
+
+    Attributes:
+        ids: Token ids of each row, special tokens included, cut to the training length.
+        rows: The rows themselves.
+        anchors: [rows, 384], the base model's sentence embeddings in float16; zero where none was computed.
+    """
+
+    ids: list[NDArray[np.int64]]
+    rows: Rows
+    anchors: NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to train.
+
+    Attributes:
+        epochs: Passes over the data.
+        rate: Peak learning rate.
+        batch: Rows in a step.
+        anchor: Weight of the cosine to the base model's embedding.
+        seed: Of order and dropout.
+        checkpoint_steps: Steps between two checkpoints.
+    """
+
+    epochs: float = 1.0
+    rate: float = 3e-4
+    batch: int = 64
+    anchor: float = 1.0
+    seed: int = 17
+    checkpoint_steps: int = 250
+
+
+def order(lengths: NDArray[np.int64], batch: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Return shuffled batches of rows of like length, so that little is padded."""
+    shuffled = rng.permutation(len(lengths))
+    batches: list[NDArray[np.int64]] = []
+    for start in range(0, len(shuffled), batch * 32):
+        pool = shuffled[start : start + batch * 32]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches += [pool[i : i + batch] for i in range(0, len(pool), batch)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def pad(ids: list[NDArray[np.int64]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Return ids and mask, both int64 [batch, longest]."""
+    longest = max(len(row) for row in ids)
+    out = np.full((len(ids), longest), pad_id, np.int64)
+    mask = np.zeros_like(out)
+    for i, row in enumerate(ids):
+        out[i, : len(row)] = row
+        mask[i, : len(row)] = 1
+    return torch.from_numpy(out), torch.from_numpy(mask)
+
+
+def loss_of(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Return the masked loss: binary cross-entropy of the harms plus cross-entropy of the sentiment."""
+    harms = len(HARMS)
+    each = functional.binary_cross_entropy_with_logits(logits[:, :harms], targets[:, :harms], reduction="none")
+    harm = (each * weights[:, :harms]).sum(1)
+    sentiment = -(targets[:, harms:] * logits[:, harms:].log_softmax(-1)).sum(1) * weights[:, harms]
+    return (harm + 0.5 * sentiment).mean()
+
+
+class Loop:
+    """A model under training: optimiser, schedule and position, which a checkpoint holds."""
+
+    def __init__(self, model: Classifier, plan: Plan, steps: int, checkpoint: Path) -> None:
+        self._model = model
+        self._path = checkpoint
+        for frozen in (model.words, model.positions):
+            frozen.requires_grad_(requires_grad=False)
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        heads = [p for name, p in named if name.startswith(("hidden", "classify"))]
+        body = [p for name, p in named if not name.startswith(("hidden", "classify"))]
+        groups = [{"params": body, "lr": plan.rate}, {"params": heads, "lr": 2 * plan.rate}]
+        self._trained = [*body, *heads]
+        self._optimiser = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
+        warm = max(1, steps // 20)
+
+        def rate(step: int) -> float:
+            return min(1.0, (step + 1) / warm) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
+
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, rate)
+        self.done = 0
+
+    def resume(self) -> None:
+        """Continue from the checkpoint, if there is one."""
+        if self._path.exists():
+            saved = torch.load(self._path, weights_only=True)
+            self._model.load_state_dict(saved["model"], strict=False)
+            self._optimiser.load_state_dict(saved["optimiser"])
+            self._schedule.load_state_dict(saved["schedule"])
+            self.done = int(saved["step"])
+
+    def step(self, loss: Tensor) -> None:
+        """Move the weights once."""
+        self._optimiser.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
+        self._optimiser.step()
+        self._schedule.step()
+        self.done += 1
+
+    def save(self) -> None:
+        """Write the checkpoint; a run that is killed meanwhile leaves the old one whole."""
+        state = {n: p for n, p in self._model.state_dict().items() if not n.startswith(("words", "positions"))}
+        part = self._path.with_suffix(".part")
+        saved = {"optimiser": self._optimiser.state_dict(), "schedule": self._schedule.state_dict()}
+        torch.save({"model": state, "step": self.done, **saved}, part)
+        part.replace(self._path)
+
+
+def train(model: Classifier, data: Encoded, plan: Plan, checkpoint: Path, *, pad_id: int = 0) -> None:
+    """Train in place, from the checkpoint on if there is one.
+
+    Args:
+        model: Its word and position embeddings stay frozen.
+        data: What to learn.
+        plan: How.
+        checkpoint: File to resume from and to write.
+        pad_id: Token id of padding.
+    """
+    torch.manual_seed(plan.seed)
+    lengths = np.array([len(row) for row in data.ids], np.int64)
+    rng = np.random.default_rng(plan.seed)
+    batches = [batch for _ in range(math.ceil(plan.epochs)) for batch in order(lengths, plan.batch, rng)]
+    batches = batches[: int(len(batches) * plan.epochs / math.ceil(plan.epochs))]
+    loop = Loop(model, plan, len(batches), checkpoint)
+    loop.resume()
+    model.train()
+    smooth = 0.0
+    started, first = time.monotonic(), loop.done
+    with tqdm(total=len(batches), initial=first, unit="step", mininterval=5, dynamic_ncols=True) as bar:
+        for rows in batches[first:]:
+            loss = _batch_loss(model, data, rows, plan, pad_id)
+            loop.step(loss)
+            smooth = 0.98 * smooth + 0.02 * loss.item() if smooth else loss.item()
+            bar.update()
+            bar.set_postfix_str(f"loss {smooth:.3f}", refresh=False)
+            if loop.done % plan.checkpoint_steps == 0 or loop.done == len(batches):
+                loop.save()
+    model.eval()
+    print(f"trained {loop.done - first} steps in {time.monotonic() - started:.0f} s, loss {smooth:.3f}")
+
+
+def _batch_loss(model: Classifier, data: Encoded, rows: NDArray[np.int64], plan: Plan, pad_id: int) -> Tensor:
+    ids, mask = pad([data.ids[i] for i in rows], pad_id)
+    with torch.autocast("cpu", torch.bfloat16):
+        logits, embedding = model(ids, mask)
+    loss = loss_of(logits, torch.from_numpy(data.rows.targets[rows]), torch.from_numpy(data.rows.weights[rows]))
+    anchors = torch.from_numpy(data.anchors[rows].astype(np.float32))
+    have = anchors.abs().sum(1) > 0
+    if bool(have.any()):
+        apart = 1 - (embedding[have] * anchors[have]).sum(1)
+        loss = loss + plan.anchor * apart.sum() / len(rows)
+    return loss

@@ -1,0 +1,181 @@
+"""Scores of many texts by one bundle, straight through onnxruntime: no queue, no deadline, no server."""
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from modgate.inference.manifest import Manifest, TextInput
+
+__all__ = ["Scores", "TextScorer", "score_texts"]
+
+SURROGATES = re.compile("[\ud800-\udfff]")
+REPLACEMENT = "\ufffd"
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a bundle says about texts.
+
+    Attributes:
+        labels: In the order of the columns.
+        probabilities: Calibrated, float32 [texts, labels].
+        windows: How many windows each text took, int64 [texts].
+        worst: Which window scored highest on each label, int64 [texts, labels].
+    """
+
+    labels: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+    windows: NDArray[np.int64]
+    worst: NDArray[np.int64]
+
+    def of(self, label: str) -> NDArray[np.float64]:
+        """Return the scores of one label, float64 [texts].
+
+        Raises:
+            KeyError: The bundle has no such label.
+        """
+        if label not in self.labels:
+            raise KeyError(f"the bundle has no label {label!r}; it has {', '.join(self.labels)}")
+        return self.probabilities[:, self.labels.index(label)].astype(np.float64)
+
+
+class TextScorer:
+    """One loaded bundle.
+
+    A text longer than the model takes is cut into overlapping windows. The worst window decides on each independent
+    label; labels that share a softmax are averaged.
+
+    Args:
+        bundle: Folder with `manifest.json`.
+        threads: Of onnxruntime.
+        model: File to use instead of the manifest's, such as the float32 original.
+    """
+
+    def __init__(self, bundle: Path, *, threads: int = 1, model: Path | None = None) -> None:
+        self.manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())
+        if self.manifest.text is None:
+            raise ValueError(f"{bundle} is no text bundle: its manifest has no `text` section")
+        self.text: TextInput = self.manifest.text
+        self._tokenizer = Tokenizer.from_file(str(bundle / self.text.tokenizer))
+        self._tokenizer.no_padding()
+        self._tokenizer.no_truncation()
+        edges = self._tokenizer.encode("").ids
+        self._open, self._close = edges[: len(edges) // 2 + len(edges) % 2], edges[len(edges) // 2 + len(edges) % 2 :]
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        path = model or bundle / self.manifest.model
+        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._scale = np.array([label.calibration.scale for label in self.manifest.labels], np.float32)
+        self._offset = np.array([label.calibration.offset for label in self.manifest.labels], np.float32)
+        self._groups = _groups(self.manifest)
+        self.labels = tuple(label.name for label in self.manifest.labels)
+
+    def logits(
+        self, texts: Sequence[str], *, batch: int = 64, progress: Progress | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return raw logits of all windows, float32 [windows, labels], and the text of each window, int64 [windows]."""
+        windows = [(i, ids) for i, text in enumerate(texts) for ids in self._windows(text)]
+        order = sorted(range(len(windows)), key=lambda w: len(windows[w][1]))
+        out = np.zeros((len(windows), len(self.labels)), np.float32)
+        for start in range(0, len(order), batch):
+            rows = order[start : start + batch]
+            longest = max(len(windows[w][1]) for w in rows)
+            ids = np.full((len(rows), longest), self.text.pad_id, np.int64)
+            mask = np.zeros_like(ids)
+            for at, w in enumerate(rows):
+                ids[at, : len(windows[w][1])] = windows[w][1]
+                mask[at, : len(windows[w][1])] = 1
+            feeds = {self.text.ids: ids, self.text.mask: mask}
+            out[rows] = self._session.run([self.text.logits], feeds)[0]
+            if progress is not None:
+                progress(min(start + batch, len(order)), len(order))
+        return out, np.array([i for i, _ in windows], np.int64)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit sentence embeddings, float32 [texts, size], of each text's first window.
+
+        Raises:
+            ValueError: The bundle has no embedding output.
+        """
+        if self.text.embedding is None:
+            raise ValueError(f"bundle {self.manifest.name} has no embedding output")
+        out = []
+        for text in texts:
+            ids = np.array([next(self._windows(text))], np.int64)
+            feeds = {self.text.ids: ids, self.text.mask: np.ones_like(ids)}
+            out.append(self._session.run([self.text.embedding], feeds)[0][0])
+        return np.stack(out).astype(np.float32)
+
+    def time_pass(self, tokens: int, clock: Callable[[], float]) -> float:
+        """Return the seconds that one text of so many tokens takes inside onnxruntime, by the given clock."""
+        ids = np.full((1, tokens), self.text.pad_id + 5, np.int64)
+        feeds = {self.text.ids: ids, self.text.mask: np.ones_like(ids)}
+        started = clock()
+        self._session.run(None, feeds)
+        return clock() - started
+
+    def calibrated(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return probabilities of logits, both [windows, labels]."""
+        scaled = logits * self._scale + self._offset
+        out = 1 / (1 + np.exp(-np.clip(scaled, -60, 60)))
+        for columns in self._groups:
+            shifted = np.exp(scaled[:, columns] - scaled[:, columns].max(1, keepdims=True))
+            out[:, columns] = shifted / shifted.sum(1, keepdims=True)
+        probabilities: NDArray[np.float32] = out.astype(np.float32)
+        return probabilities
+
+    def score(self, texts: Sequence[str], *, batch: int = 64, progress: Progress | None = None) -> Scores:
+        """Return calibrated scores of all labels for every text, whatever it holds."""
+        logits, owner = self.logits(texts, batch=batch, progress=progress)
+        each = self.calibrated(logits)
+        starts = np.searchsorted(owner, np.arange(len(texts)))
+        ends = np.append(starts[1:], len(owner))
+        probabilities = np.zeros((len(texts), len(self.labels)), np.float32)
+        worst = np.zeros((len(texts), len(self.labels)), np.int64)
+        for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
+            probabilities[i] = each[start:end].max(0)
+            worst[i] = each[start:end].argmax(0)
+            for columns in self._groups:
+                probabilities[i, columns] = each[start:end, columns].mean(0)
+        return Scores(self.labels, probabilities, ends - starts, worst)
+
+    def _windows(self, text: str) -> Iterator[list[int]]:
+        clean = SURROGATES.sub(REPLACEMENT, text)
+        if self.text.lower_case:
+            clean = clean.lower()
+        body = self._tokenizer.encode(self.text.prefix + clean, add_special_tokens=False).ids
+        room = self.text.max_tokens - len(self._open) - len(self._close)
+        step = max(1, room - self.text.window_overlap)
+        start = 0
+        while True:
+            yield [*self._open, *body[start : start + room], *self._close]
+            if start + room >= len(body):
+                return
+            start += step
+
+
+def _groups(manifest: Manifest) -> list[NDArray[np.int64]]:
+    names = sorted({label.group for label in manifest.labels if label.group is not None})
+    return [np.array([i for i, label in enumerate(manifest.labels) if label.group == name]) for name in names]
+
+
+def score_texts(bundle: Path, texts: Sequence[str], *, threads: int = 1, progress: Progress | None = None) -> Scores:
+    """Load a bundle and score texts with it.
+
+    Args:
+        bundle: Folder with `manifest.json`.
+        texts: Anything: empty, very long, lone surrogates, unknown scripts.
+        threads: Of onnxruntime.
+        progress: Called with windows done and windows in all.
+    """
+    return TextScorer(bundle, threads=threads).score(texts, progress=progress)

@@ -1,0 +1,79 @@
+"""The project's own sentences: templates that expand, labels that exist, parts that do not overlap."""
+
+import gzip
+import json
+import random
+from pathlib import Path
+
+import pytest
+from models.text.labels import HARMS
+from models.text.rows import normal_key
+from models.text.written.generate import languages, themes, write
+from models.text.written.grammar import Grammar
+from models.text.written.style import casual, chatty, disguise
+
+
+@pytest.fixture(scope="module")
+def wordlists(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A word list with one made-up slur."""
+    folder = tmp_path_factory.mktemp("wordlists")
+    row = {"word": "zorbling", "category": "racial / ethnic slurs", "severity": 3.0}
+    with gzip.open(folder / "wordlists.jsonl.gz", "wt") as file:
+        file.write(json.dumps(row) + "\n")
+    return folder
+
+
+@pytest.mark.parametrize("language", languages())
+def test_every_theme_writes(language: str, wordlists: Path) -> None:
+    """Every template of every language expands, and no bracket or slot is left in a sentence."""
+    rows = write(language, wordlists, part="train", scale=0.1, seed=1)
+    assert {f"written/{theme.name}" for theme in themes(language)} == set(rows.sources)
+    assert not [text for text in rows.texts if set(text) & set("[]{}|")]
+    assert all(rows.texts)
+
+
+@pytest.mark.parametrize("language", languages())
+def test_labels_exist(language: str) -> None:
+    """A theme names labels that the model has, none of them twice, with values between 0 and 1."""
+    for theme in themes(language):
+        assert {*theme.labels, *theme.unknown} <= set(HARMS), theme.name
+        assert not set(theme.labels) & set(theme.unknown), theme.name
+        assert all(0 <= value <= 1 for value in theme.labels.values()), theme.name
+
+
+def test_same_seed_same_rows(wordlists: Path) -> None:
+    """The generator is a function of its seed."""
+    first, second, other = (write("en", wordlists, part="train", scale=0.02, seed=s).texts for s in (1, 1, 2))
+    assert first == second
+    assert first != other
+
+
+def test_held_out_templates_are_not_trained_on(wordlists: Path) -> None:
+    """Hardly a sentence of the held-out part is among the training sentences: they come from other templates."""
+    train = {normal_key(text) for text in write("en", wordlists, part="train", scale=0.3, seed=1).texts}
+    held = [normal_key(text) for text in write("en", wordlists, part="dev", scale=0.3, seed=1).texts]
+    assert len(held) > 500
+    assert sum(key in train for key in held) < len(held) * 0.02
+
+
+def test_grammar_nests() -> None:
+    """Choices may hold choices and slots, and slots may hold choices."""
+    grammar = Grammar({"pet": ["[old |]cat"]})
+    seen = {grammar.expand("[a [big|small] {pet}|none]", random.Random(i)) for i in range(60)}
+    assert seen == {"a big cat", "a small cat", "a big old cat", "a small old cat", "none"}
+
+
+@pytest.mark.parametrize("template", ["[a|b", "a]", "{nothing}"])
+def test_grammar_refuses(template: str) -> None:
+    """A broken template is an error, not a strange sentence."""
+    with pytest.raises(ValueError, match=r"unbalanced|no slot"):
+        Grammar({}).expand(template, random.Random(0))
+
+
+def test_styles_never_fail() -> None:
+    """Chat style and disguises take any text."""
+    rng = random.Random(5)
+    for text in ("", "a", "ok", "fuck this shit", "du bist ein Idiot", "🙂", "you are an idiot and a loser") * 40:
+        chatty(text, rng)
+        casual(text, rng)
+        disguise(text, rng)
