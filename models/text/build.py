@@ -1,6 +1,7 @@
 """`python -m models.text.build BUNDLE [STAGE ...]`: from pinned inputs to a bundle's folder, stage by stage."""
 
 import argparse
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from tqdm import tqdm
 
 from models.text.bundle import LabelFacts, copy_files, write_manifest
 from models.text.calibrate import Measured, calibrate, halves
-from models.text.card import ATTRIBUTION, card_of
+from models.text.card import ATTRIBUTION, card_of, first_card
 from models.text.encoder import EMBEDDING, Classifier
 from models.text.evaluate import evaluate, thin
 from models.text.export import quantise, to_onnx
+from models.text.first import FirstStage, certain, distil, held_out, teach
 from models.text.measure import clean_lines, labelled
 from models.text.mix import collect
 from models.text.recipes import RECIPES, Recipe
@@ -29,7 +31,8 @@ from modgate.inference.manifest import Manifest
 
 __all__ = ["main"]
 
-HERE = Path(__file__).parent
+TEXT = {"tokenizer": "tokenizer.json", "max_tokens": 128, "window_overlap": 32}
+FIRST = "text-first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +172,39 @@ def bar(what: str) -> Callable[[int, int], None]:
     return advance
 
 
+def first_stage(job: Job) -> None:
+    """Build `text-first` out of the finished `text-en`."""
+    full = job.out.parent / "text-en"
+    stage = FirstStage(job.data, full, job.work)
+    if not (job.work / "taught.npz").exists():
+        teach(stage)
+    distil(stage)
+    teacher = TextScorer(full)
+    shutil.copyfile(full / "tokenizer.json", job.tokenizer)
+    identity = f"{teacher.manifest.name} {teacher.manifest.version}"
+
+    def bundle(facts: dict[str, LabelFacts], card: str) -> None:
+        copy_files(job.out, {"model.onnx": job.int8, "tokenizer.json": job.tokenizer})
+        (job.out / "CARD.md").write_text(card)
+        write_manifest(
+            job.out,
+            name="text-first",
+            version=teacher.manifest.version,
+            facts=facts,
+            text={**TEXT, "pad_id": 0, "languages": ["en"]},
+            spdx="Apache-2.0",
+            attribution=ATTRIBUTION,
+            provenance=f"distilled from {identity} by `python -m models.text.build text-first`",
+            first_stage_of=identity,
+        )
+
+    bundle({}, "# text-first\n")
+    report = job.work / "certain.json"
+    sure = certain(teacher, TextScorer(job.out), held_out(stage), report)
+    facts = {name: LabelFacts(certain_below=value, experimental=True) for name, value in sure.items()}
+    bundle(facts, first_card(identity, report))
+
+
 def write_bundle(job: Job, facts: dict[str, LabelFacts], card: str = "") -> None:
     """Write the bundle's folder from scratch."""
     recipe = job.recipe
@@ -180,9 +216,7 @@ def write_bundle(job: Job, facts: dict[str, LabelFacts], card: str = "") -> None
         version=recipe.version,
         facts=facts,
         text={
-            "tokenizer": "tokenizer.json",
-            "max_tokens": 128,
-            "window_overlap": 32,
+            **TEXT,
             "pad_id": recipe.base.pad_id,
             "embedding": "embedding",
             "languages": list(recipe.languages),
@@ -228,7 +262,7 @@ STAGES: dict[str, Callable[[Job], None]] = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the stages that were asked for, all of them by default."""
     parser = argparse.ArgumentParser(prog="python -m models.text.build", description=__doc__)
-    parser.add_argument("bundle", choices=sorted(RECIPES))
+    parser.add_argument("bundle", choices=sorted([*RECIPES, FIRST]))
     parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of {', '.join(STAGES)}; all by default")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with text/ and wordlists/")
     parser.add_argument(
@@ -243,7 +277,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(arguments.threads)
     work = arguments.cache / arguments.bundle
     work.mkdir(parents=True, exist_ok=True)
-    job = Job(RECIPES[arguments.bundle], arguments.data, arguments.cache, work, arguments.out / arguments.bundle)
+    recipe = RECIPES["text-en" if arguments.bundle == FIRST else arguments.bundle]
+    job = Job(recipe, arguments.data, arguments.cache, work, arguments.out / arguments.bundle)
+    if arguments.bundle == FIRST:
+        first_stage(job)
+        return 0
     for stage in arguments.stages or STAGES:
         started = time.monotonic()
         STAGES[stage](job)

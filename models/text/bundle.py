@@ -22,6 +22,7 @@ class LabelFacts:
         threshold: Default threshold on the probability.
         precision: Measured at the threshold, if there was enough to measure it on.
         experimental: Whether evidence of quality is missing.
+        certain_below: Of a first stage: below this score the full model was measured not to fire.
     """
 
     scale: float = 1.0
@@ -29,6 +30,7 @@ class LabelFacts:
     threshold: float | None = None
     precision: float | None = None
     experimental: bool = False
+    certain_below: float | None = None
 
 
 def write_manifest(
@@ -41,6 +43,7 @@ def write_manifest(
     spdx: str,
     attribution: str,
     provenance: str,
+    first_stage_of: str | None = None,
 ) -> None:
     """Write `manifest.json` for the files that lie in the folder."""
     labels = []
@@ -53,6 +56,8 @@ def write_manifest(
             entry["precision"] = round(fact.precision, 3)
         if fact.experimental:
             entry["experimental"] = True
+        if fact.certain_below is not None:
+            entry["certain_below"] = round(fact.certain_below, 4)
         if label in SENTIMENT:
             entry["group"] = "sentiment"
         entry["calibration"] = {"scale": round(fact.scale, 4), "offset": round(fact.offset, 4)}
@@ -76,6 +81,8 @@ def write_manifest(
         "licence": {"spdx": spdx, "attribution": attribution},
         "provenance": provenance,
     }
+    if first_stage_of is not None:
+        manifest["first_stage_of"] = first_stage_of
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
 
 

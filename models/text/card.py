@@ -1,10 +1,13 @@
 """`CARD.md`: what a bundle is for, what it was made of, how good it is and where it fails."""
 
+import json
+from pathlib import Path
+
 from models.text.evaluate import Facts
 from models.text.recipes import Recipe
 from modgate.inference.manifest import Manifest
 
-__all__ = ["ATTRIBUTION", "card_of"]
+__all__ = ["ATTRIBUTION", "card_of", "first_card"]
 
 ATTRIBUTION = (
     "Encoder: all-MiniLM-L6-v2 (Apache-2.0) or multilingual-e5-small (MIT). Trained on data under CC-BY and CC-BY-SA "
@@ -131,4 +134,31 @@ Of the paraphrase pairs in `models/text/written/paraphrases.yaml` the original e
 ## Data
 {SOURCES}
 Share-alike sources cover their texts, none of which is in this repository.
+"""
+
+
+def first_card(full: str, report: Path) -> str:
+    """Return the card of the first stage.
+
+    Args:
+        full: Name and version of the model that it stands before.
+        report: What `models.text.first.certain` measured.
+    """
+    facts = json.loads(report.read_text())
+    by_source = "\n".join(f"| {name} | {100 * share:.0f} % |" for name, share in facts["plain_by_source"].items())
+    return f"""# text-first
+
+A first stage for {full}: an embedding table, one convolution, one hidden layer, distilled from its scores. It decides
+one thing only: which messages are plainly clean, so that the full model need not see them. It is not a classifier to
+write rules on, and has no thresholds.
+
+Measured on {facts["rows"]} lines that neither model was trained on and that its limits were not chosen on, abuse-rich
+development rows and clean chat together: {100 * facts["plain"]:.1f} % are plain to it, and on
+{100 * facts["differing"]:.2f} % of all lines it calls plain what the full model would fire on.
+
+| lines of | decided by the first stage |
+|---|---|
+{by_source}
+
+Data, licences and failures: see the card of the full model.
 """

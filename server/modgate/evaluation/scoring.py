@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from modgate.inference.manifest import Manifest, TextInput
+from modgate.inference.windows import windows
 
 __all__ = ["Scores", "TextScorer", "score_texts"]
 
@@ -50,8 +51,8 @@ class Scores:
 class TextScorer:
     """One loaded bundle.
 
-    A text longer than the model takes is cut into overlapping windows. The worst window decides on each independent
-    label; labels that share a softmax are averaged.
+    A text longer than the model takes is cut into the same overlapping windows as in the server. For each label the
+    window that scores highest decides.
 
     Args:
         bundle: Folder with `manifest.json`.
@@ -64,10 +65,10 @@ class TextScorer:
         if self.manifest.text is None:
             raise ValueError(f"{bundle} is no text bundle: its manifest has no `text` section")
         self.text: TextInput = self.manifest.text
-        self._tokenizer = Tokenizer.from_file(str(bundle / self.text.tokenizer))
-        self._tokenizer.no_padding()
-        self._tokenizer.no_truncation()
-        edges = self._tokenizer.encode("").ids
+        self.tokenizer = Tokenizer.from_file(str(bundle / self.text.tokenizer))
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        edges = self.tokenizer.encode("").ids
         self._open, self._close = edges[: len(edges) // 2 + len(edges) % 2], edges[len(edges) // 2 + len(edges) % 2 :]
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -95,11 +96,16 @@ class TextScorer:
             for at, w in enumerate(rows):
                 ids[at, : len(windows[w][1])] = windows[w][1]
                 mask[at, : len(windows[w][1])] = 1
-            feeds = {self.text.ids: ids, self.text.mask: mask}
-            out[rows] = self._session.run([self.text.logits], feeds)[0]
+            out[rows] = self.raw(ids, mask)
             if progress is not None:
                 progress(min(start + batch, len(order)), len(order))
         return out, np.array([i for i, _ in windows], np.int64)
+
+    def raw(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the logits [rows, labels] of padded token ids, both [rows, tokens]."""
+        feeds = {self.text.ids: ids, self.text.mask: mask}
+        logits: NDArray[np.float32] = self._session.run([self.text.logits], feeds)[0]
+        return logits
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit sentence embeddings, float32 [texts, size], of each text's first window.
@@ -145,23 +151,14 @@ class TextScorer:
         for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
             probabilities[i] = each[start:end].max(0)
             worst[i] = each[start:end].argmax(0)
-            for columns in self._groups:
-                probabilities[i, columns] = each[start:end, columns].mean(0)
         return Scores(self.labels, probabilities, ends - starts, worst)
 
     def _windows(self, text: str) -> Iterator[list[int]]:
         clean = SURROGATES.sub(REPLACEMENT, text)
-        if self.text.lower_case:
-            clean = clean.lower()
-        body = self._tokenizer.encode(self.text.prefix + clean, add_special_tokens=False).ids
+        body = self.tokenizer.encode(self.text.prefix + clean, add_special_tokens=False).ids
         room = self.text.max_tokens - len(self._open) - len(self._close)
-        step = max(1, room - self.text.window_overlap)
-        start = 0
-        while True:
-            yield [*self._open, *body[start : start + room], *self._close]
-            if start + room >= len(body):
-                return
-            start += step
+        for start, end in windows(len(body), room, self.text.window_overlap):
+            yield [*self._open, *body[start:end], *self._close]
 
 
 def _groups(manifest: Manifest) -> list[NDArray[np.int64]]:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from modgate.evaluation import TextScorer
-from modgate.inference.manifest import Manifest
 
 BUNDLE = Path(__file__).parents[3] / "models" / "bundles" / "text-en"
 
@@ -59,11 +58,10 @@ def scorer() -> TextScorer:
 
 
 def _fired(scorer: TextScorer, text: str) -> set[str]:
-    manifest: Manifest = scorer.manifest
     scores = scorer.score([text])
     return {
         label.name
-        for label in manifest.labels
+        for label in scorer.manifest.labels
         if label.group is None and label.threshold is not None and scores.of(label.name)[0] >= label.threshold
     }
 
