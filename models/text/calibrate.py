@@ -18,9 +18,11 @@ Flags = NDArray[np.bool_]
 
 PRECISION = 0.9
 """What a default threshold aims at."""
-DISTURBED = 4e-4
+DISTURBED = 3e-4
 """Clean lines on which any label may fire at its default threshold; the aim is 5 in 10,000."""
-EVIDENCE = 40
+STEEPEST, FLATTEST = 3.0, 0.3
+"""Bounds of the scale: where rows are few, or all too easy, the fit would be sure of everything."""
+EVIDENCE = 30
 """Collected positives below which a label stays experimental."""
 EVIDENT_AUC = 0.85
 LOWEST, HIGHEST = 0.3, 0.995
@@ -94,7 +96,13 @@ def _platt(logits: Floats, truths: Flags) -> tuple[float, float]:
         line -= step
         if np.abs(step).max() < 1e-7:
             break
-    return float(line[0]), float(line[1])
+    scale = float(np.clip(line[0], FLATTEST, STEEPEST))
+    # With the scale bounded, the offset that keeps the mean.
+    low, high = -40.0, 40.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _sigmoid((scale, middle), logits).mean() < targets.mean() else (low, middle)
+    return scale, (low + high) / 2
 
 
 def _precise(line: tuple[float, float], logits: Floats, truths: Flags) -> float:

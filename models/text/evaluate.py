@@ -21,7 +21,7 @@ from modgate.evaluation.scoring import Scores, TextScorer
 
 __all__ = ["Facts", "evaluate"]
 
-PER_SOURCE = 1500
+PER_SOURCE = 1000
 STATEMENTS = (
     "I am a {} person",
     "I'm {} and proud of it",
@@ -115,7 +115,7 @@ def _identity(scorer: TextScorer) -> dict[str, tuple[float, int, int]]:
 
 
 def _lost(rows: Rows, quantised: Scores, original: TextScorer) -> dict[str, float]:
-    some = np.random.default_rng(1).permutation(len(rows))[:5000]
+    some = np.random.default_rng(1).permutation(len(rows))[:3000]
     full = original.score([rows.texts[i] for i in some])
     out = {}
     for column, name in enumerate(HARMS):

@@ -82,7 +82,7 @@ class TextScorer:
         self.labels = tuple(label.name for label in self.manifest.labels)
 
     def logits(
-        self, texts: Sequence[str], *, batch: int = 64, progress: Progress | None = None
+        self, texts: Sequence[str], *, batch: int = 24, progress: Progress | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return raw logits of all windows, float32 [windows, labels], and the text of each window, int64 [windows]."""
         windows = [(i, ids) for i, text in enumerate(texts) for ids in self._windows(text)]
@@ -140,7 +140,7 @@ class TextScorer:
         probabilities: NDArray[np.float32] = out.astype(np.float32)
         return probabilities
 
-    def score(self, texts: Sequence[str], *, batch: int = 64, progress: Progress | None = None) -> Scores:
+    def score(self, texts: Sequence[str], *, batch: int = 24, progress: Progress | None = None) -> Scores:
         """Return calibrated scores of all labels for every text, whatever it holds."""
         logits, owner = self.logits(texts, batch=batch, progress=progress)
         each = self.calibrated(logits)
