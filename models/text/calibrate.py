@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-
 from models.text.bundle import LabelFacts
 from models.text.labels import HARMS, LABELS, SENTIMENT
 from models.text.rows import Rows, normal_key
+from numpy.typing import NDArray
+
 from modgate.evaluation.metrics import auc
 
 __all__ = ["Measured", "calibrate", "halves"]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from models.text.evaluate import Facts
 from models.text.recipes import Recipe
+
 from modgate.inference.manifest import Manifest
 
 __all__ = ["ATTRIBUTION", "card_of", "first_card"]

@@ -16,10 +16,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from models.text.encoder import Classifier, Shape, load_bert
 from numpy.typing import NDArray
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
-
-from models.text.encoder import Classifier, Shape, load_bert
 
 __all__ = ["Packed", "cut", "full_tokenizer", "keep", "read_packed", "to_classifier"]
 

@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from models.text.labels import LABELS
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
-
-from models.text.labels import LABELS
 
 __all__ = ["EMBEDDING", "Classifier", "Shape", "load_bert", "load_minilm"]
 

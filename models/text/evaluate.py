@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import yaml
-
 from models.text.calibrate import halves
 from models.text.labels import HARMS
 from models.text.measure import as_corpus, clean_lines, labelled
 from models.text.recipes import Recipe
 from models.text.rows import Rows, concatenate
 from models.text.written.generate import HERE as WRITTEN
+
 from modgate.evaluation.metrics import auc
 from modgate.evaluation.report import EvaluationReport, evaluate_scores
 from modgate.evaluation.scoring import Scores, TextScorer

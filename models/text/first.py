@@ -11,11 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
-from tqdm import tqdm
-
 from models.text.calibrate import halves
 from models.text.export import quantise, to_onnx
 from models.text.labels import HARMS, LABELS
@@ -25,6 +20,11 @@ from models.text.recipes import RECIPES
 from models.text.rows import Rows, concatenate
 from models.text.tokens import encode
 from models.text.training import order, pad
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm import tqdm
+
 from modgate.evaluation.scoring import TextScorer
 
 __all__ = ["FirstStage", "Tiny", "certain", "distil", "teach"]

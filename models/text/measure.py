@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import numpy as np
-
 from models.text.labels import LABELS
 from models.text.mix import collect_real
 from models.text.recipes import Recipe
 from models.text.rows import Rows, concatenate, load, normal_key
 from models.text.written.generate import languages, write
 from models.text.written.style import HOT
+
 from modgate.evaluation.corpus import Corpus
 
 __all__ = ["as_corpus", "clean_lines", "labelled"]

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-
 from models.text.labels import HARMS, LABELS
 from models.text.rows import SUSPICIOUS, Rows, concatenate, load
 from models.text.written.generate import languages, write

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
-
 from models.text.labels import COLUMNS, HARMS, LABELS
+from numpy.typing import NDArray
 
 __all__ = ["Rows", "concatenate", "load", "normal_key"]
 

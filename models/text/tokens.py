@@ -4,12 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from models.text.encoder import Classifier
+from models.text.training import pad
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from tqdm import tqdm
-
-from models.text.encoder import Classifier
-from models.text.training import pad
 
 __all__ = ["embed", "encode", "wordpiece"]
 

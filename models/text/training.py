@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from models.text.encoder import Classifier
+from models.text.labels import HARMS
+from models.text.rows import Rows
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
-
-from models.text.encoder import Classifier
-from models.text.labels import HARMS
-from models.text.rows import Rows
 
 __all__ = ["Encoded", "Plan", "train"]
 

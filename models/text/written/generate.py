@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 import yaml
-
 from models.text.labels import HARMS, LABELS
 from models.text.rows import Rows, concatenate, normal_key
 from models.text.written.grammar import Grammar

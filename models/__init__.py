@@ -1,1 +1,0 @@
-"""Bundles that the server loads, and the recipes that made them."""
