@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -193,3 +194,16 @@ def _listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False
+
+
+async def _serve_proxy(port: int, target: int) -> None:
+    proxy = ToxicProxy(target)
+    proxy.port = port
+    await proxy.start()
+    print("ready", flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    # A proxy in a process of its own can be frozen: connections then hang, which is worse than being refused.
+    asyncio.run(_serve_proxy(int(sys.argv[1]), int(sys.argv[2])))
