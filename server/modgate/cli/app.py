@@ -4,9 +4,9 @@ import sys
 
 import typer
 from click import ClickException
-from click.exceptions import Abort, Exit
+from click.exceptions import Abort
 
-from modgate.cli import check, models, rules, serving
+from modgate.cli import check, lists, models, rules, serving, testing
 from modgate.cli.errors import EXIT_CODES, Failure
 
 __all__ = ["app", "main"]
@@ -22,19 +22,22 @@ app.command("healthcheck")(serving.healthcheck)
 app.command("check")(check.check)
 app.command("explain")(check.explain)
 app.command("score")(check.score)
-app.command("lint")(rules.lint)
+app.command("lint")(testing.lint)
+app.command("test")(testing.run_tests)
+app.command("diff")(testing.diff)
+app.add_typer(rules.app, name="rules")
+app.add_typer(lists.app, name="lists")
 app.add_typer(models.app, name="models")
 
 
 def main() -> None:
     """Run the command; an expected failure is one clear line and a documented exit code."""
     try:
-        app(standalone_mode=False)
+        # Without its standalone mode, typer returns the code of an Exit instead of raising it.
+        code = app(standalone_mode=False)
     except Failure as failure:
         typer.echo(f"modgate: {failure}", err=True)
         sys.exit(failure.code)
-    except Exit as done:
-        sys.exit(done.exit_code)
     except (Abort, KeyboardInterrupt):
         sys.exit(EXIT_CODES["interrupted"])
     except ClickException as error:
@@ -44,3 +47,4 @@ def main() -> None:
         # Whoever read the output has seen enough.
         sys.stderr.close()
         sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -25,7 +25,7 @@ from modgate.settings import Settings, load_settings
 from modgate.v1 import moderation_pb2 as pb
 from modgate.v1 import moderation_pb2_grpc as pb_grpc
 
-__all__ = ["check", "explain", "score"]
+__all__ = ["check", "explain", "message_request", "print_explained", "score"]
 
 _SCORE_BATCH = 64
 _PERSPECTIVE_NAMES = {label: name for name, label in TEXT_LABEL_ALIASES.items()}
@@ -62,7 +62,11 @@ def explain(
     config: ConfigOption = None,
 ) -> None:
     """Judge one message and show how the verdict came about: every rule, every condition, every step undone."""
-    response = _respond(text, image or [], server, rules, config, explain=True)
+    print_explained(_respond(text, image or [], server, rules, config, explain=True))
+
+
+def print_explained(response: pb.ModerateResponse) -> None:
+    """Print an answer with its explanation, for people."""
     for line in _lines(response):
         typer.echo(line)
     for step in response.explanation.steps:
@@ -135,6 +139,22 @@ def _respond(
     *,
     explain: bool,
 ) -> pb.ModerateResponse:
+    request = message_request(text, images, explain=explain)
+    if server:
+        return _ask(server, request)
+    with expected():
+        settings = load_settings(config, {"rules": rules})
+        return _judge(settings, request)
+
+
+def message_request(text: str | None, images: list[Path], *, explain: bool) -> pb.ModerateRequest:
+    """Return a request about one message of the person at the terminal.
+
+    Args:
+        text: The text; None reads standard input.
+        images: Files to attach.
+        explain: Whether the answer should say how it came about.
+    """
     if text is None:
         text = "" if images and sys.stdin.isatty() else sys.stdin.read().removesuffix("\n")
     try:
@@ -145,17 +165,12 @@ def _respond(
     except OSError as error:
         raise Failure(f"cannot read {error.filename}: {error.strerror}", "usage") from error
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    request = pb.ModerateRequest(
+    return pb.ModerateRequest(
         message=pb.Message(text=text, media=media),
         sender=pb.Sender(id="cli"),
         conversation=pb.Conversation(id="cli", type=pb.CONVERSATION_TYPE_GROUP),
         explain=explain,
     )
-    if server:
-        return _ask(server, request)
-    with expected():
-        settings = load_settings(config, {"rules": rules})
-        return _judge(settings, request)
 
 
 def _ask(server: str, request: pb.ModerateRequest) -> pb.ModerateResponse:

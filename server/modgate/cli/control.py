@@ -14,6 +14,8 @@ import grpc
 import typer
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 from rich.console import Console
 from rich.table import Table
 
@@ -54,17 +56,40 @@ LimitOption = Annotated[int, typer.Option(min=1, help="At most so many.")]
 
 @contextmanager
 def channel(server: str, ca: Path | None) -> Iterator[grpc.Channel]:
-    """Open a channel, and turn the errors of calls inside into failures of one line."""
-    credentials = None if ca is None else grpc.ssl_channel_credentials(ca.read_bytes())
+    """Open a channel, and turn the errors of calls inside into failures: one line, or one for each field.
+
+    A control plane that wants a client's certificate is shown the one in the files that `MODGATE_CLIENT_CERT` and
+    `MODGATE_CLIENT_KEY` name.
+    """
+    try:
+        credentials = None if ca is None else _credentials(ca)
+    except OSError as error:
+        raise Failure(f"cannot read {error.filename}: {error.strerror}", "usage") from error
     opened = grpc.insecure_channel(server) if credentials is None else grpc.secure_channel(server, credentials)
     with opened:
         try:
             yield opened
         except grpc.RpcError as error:
             code = error.code() if isinstance(error, grpc.Call) else None
-            reason = error.details() if isinstance(error, grpc.Call) else str(error)
+            reason = _reason(error) if isinstance(error, grpc.Call) else str(error)
             away = code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNIMPLEMENTED}
             raise Failure(f"{server}: {reason}", "unreachable" if away else "failed") from error
+
+
+def _credentials(ca: Path) -> grpc.ChannelCredentials:
+    cert, key = (os.environ.get(f"MODGATE_CLIENT_{part}") for part in ("CERT", "KEY"))
+    return grpc.ssl_channel_credentials(
+        ca.read_bytes(), Path(key).read_bytes() if key else None, Path(cert).read_bytes() if cert else None
+    )
+
+
+def _reason(error: grpc.Call) -> str:
+    status = rpc_status.from_call(error)
+    for detail in status.details if status is not None else ():
+        bad = error_details_pb2.BadRequest()
+        if detail.Unpack(bad) and len(bad.field_violations) > 1:
+            return "\n".join(["refused:", *(f"  {v.field}: {v.description}" for v in bad.field_violations)])
+    return error.details() or "no reason was given"
 
 
 def metadata(token: str, moderator: str = "") -> tuple[tuple[str, str], ...]:

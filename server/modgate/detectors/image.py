@@ -26,7 +26,7 @@ from modgate.media.video import VideoReader
 from modgate.media.viewer import Viewer
 from modgate.message import Media
 
-__all__ = ["ImageDetector", "ImageInspector", "ImageModel", "Judgement"]
+__all__ = ["ImageDetector", "ImageInspector", "ImageModel", "Judgement", "picture_labels"]
 
 _AFTERWARDS, _PATIENCE = 2, 20.0
 """Videos that are watched to the end after their answer, and the seconds for it."""
@@ -67,6 +67,11 @@ class Judgement:
     problem: MediaError | DetectorError | None = None
 
 
+def picture_labels(manifests: Sequence[Manifest]) -> Mapping[str, float | None]:
+    """Return the labels that image bundles earn together, with their default thresholds."""
+    return dict.fromkeys(sorted(offered(manifests))) | default_thresholds(manifests)
+
+
 class ImageDetector:
     """Asks the image models that are loaded. Its cache outlives rulesets: scores do not depend on rules.
 
@@ -103,8 +108,7 @@ class ImageDetector:
     @property
     def labels(self) -> Mapping[str, float | None]:
         """The labels that the loaded models earn, with their default thresholds; no other may be asked for."""
-        manifests = [model.manifest for model, _ in self.models]
-        return dict.fromkeys(sorted(offered(manifests))) | default_thresholds(manifests)
+        return picture_labels([model.manifest for model, _ in self.models])
 
     def needed(self, label: str) -> str:
         """Return why a label cannot be asked for and what would change that."""

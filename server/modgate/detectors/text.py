@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from modgate.detectors.base import DetectorError, Finding, Problem, Report, Subject, Tier
 from modgate.detectors.questions import SentenceList
+from modgate.inference.manifest import Manifest
 from modgate.inference.text_model import TextModel, TextScores
 
-__all__ = ["Scorer", "SentimentDetector", "SimilarDetector", "TextDetector"]
+__all__ = ["Scorer", "SentimentDetector", "SimilarDetector", "TextDetector", "sentiment_labels", "text_labels"]
 
 _SENTIMENT = {"negative": "sent_negative", "positive": "sent_positive", "neutral": "sent_neutral"}
 _MIN_SCORE = 0.01
@@ -22,6 +23,17 @@ class Scorer(Protocol):
     async def score(self, text: str, deadline: float) -> TextScores:
         """Return the scores of one text by a monotonic deadline."""
         ...
+
+
+def text_labels(manifest: Manifest) -> Mapping[str, float | None]:
+    """Return the labels that a text bundle offers, with their default thresholds."""
+    return {entry.name: entry.threshold for entry in manifest.labels if not entry.group}
+
+
+def sentiment_labels(manifest: Manifest) -> Mapping[str, float | None]:
+    """Return the sentiments that a text bundle offers; empty if it has none."""
+    names = {entry.name for entry in manifest.labels}
+    return {name: None for name, label in _SENTIMENT.items() if label in names}
 
 
 class TextDetector:
@@ -43,7 +55,7 @@ class TextDetector:
     @property
     def labels(self) -> Mapping[str, float | None]:
         """The labels on offer with their default thresholds."""
-        return {entry.name: entry.threshold for entry in self._model.manifest.labels if not entry.group}
+        return text_labels(self._model.manifest)
 
     def configure(self, questions: Sequence[str]) -> "_LabelInspector":
         """Return an inspector for labels."""
@@ -66,7 +78,7 @@ class SentimentDetector:
     @property
     def labels(self) -> Mapping[str, float | None]:
         """The sentiments on offer; empty if the model has none."""
-        return {name: None for name, label in _SENTIMENT.items() if label in self._model.labels}
+        return sentiment_labels(self._model.manifest)
 
     def configure(self, questions: Sequence[str]) -> "_LabelInspector":
         """Return an inspector for sentiments."""
