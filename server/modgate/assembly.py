@@ -20,6 +20,7 @@ from modgate.inference.image_model import ImageModel
 from modgate.inference.runner import Runner
 from modgate.inference.text_model import TextModel
 from modgate.media.pool import DecodePool
+from modgate.media.reference import AllowedHost, References
 from modgate.media.video import VideoReader
 from modgate.media.video import available as video_available
 from modgate.media.viewer import Viewer
@@ -129,7 +130,7 @@ def _load(settings: Settings, runner: Runner, decoders: DecodePool) -> Engine:
     engine = Engine(runner, decoders, cheap_detectors(), faults=settings.fault)
     if models.text:
         _load_text(engine, found, models)
-    viewer = Viewer(decoders)
+    viewer = Viewer(decoders, references=_references(settings))
     engine.detectors["known_picture"] = KnownPictureDetector(viewer)
     if models.ocr:
         bundle = _bundle(found, models.ocr, models)
@@ -162,6 +163,14 @@ def _load_text(engine: Engine, found: Mapping[str, Path], models: ModelSettings)
         engine.detectors[detector.name] = detector
         engine.bundles[detector.name] = [bundle]
     engine.bundles[TextDetector.name] = used
+
+
+def _references(settings: Settings) -> References | None:
+    media = settings.media
+    if not media.hosts and not media.folders:
+        return None
+    hosts = [AllowedHost.parse(host) for host in media.hosts]
+    return References(hosts, media.folders, file_bytes=settings.limits.media_bytes)
 
 
 def _bundle(found: Mapping[str, Path], name: str, models: ModelSettings) -> Bundle:

@@ -18,11 +18,12 @@ class ConversationType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """One attachment: its bytes as the sender uploaded them and the type that the sender claims."""
+    """One attachment: its bytes as the sender uploaded them, or where to find them, and the type that is claimed."""
 
     id: str
     mime_type: str
     data: bytes
+    uri: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from modgate.media.reference import AllowedHost
 from modgate.storage.settings import StorageSettings
 
 __all__ = ["Settings", "SettingsError", "load_settings", "origins"]
@@ -59,6 +60,22 @@ class ModelSettings(_Group):
         return value or None
 
 
+class MediaSettings(_Group):
+    """Where media that a message only names may be fetched from."""
+
+    hosts: tuple[str, ...] = Field(
+        (), description="Hosts: `cdn.example.com`, `https://host:8443`, `private+http://minio:9000`."
+    )
+    folders: tuple[Path, ...] = Field((), description="Folders that `file:` addresses may lie in.")
+
+    @field_validator("hosts")
+    @classmethod
+    def _hosts_are_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            AllowedHost.parse(host)
+        return value
+
+
 class LogSettings(_Group):
     """What is logged, and how."""
 
@@ -102,6 +119,7 @@ class Settings(BaseSettings):
     recent_seconds: float = Field(60.0, ge=0, description="How long a repeated message id gets the same answer.")
     limits: LimitSettings = LimitSettings()
     models: ModelSettings = ModelSettings()
+    media: MediaSettings = MediaSettings()
     log: LogSettings = LogSettings()
     control: ControlSettings = ControlSettings()
     storage: StorageSettings | None = Field(

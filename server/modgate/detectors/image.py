@@ -127,7 +127,11 @@ class ImageDetector:
 
     async def judge(self, media: Media, deadline: float) -> Judgement:
         """Judge one medium; nothing is known, and nothing wrong, if it is neither picture nor video."""
-        kind = kind_of(media.data, media.mime_type)
+        try:
+            data = await self._viewer.data(media, deadline)
+        except MediaError as error:
+            return Judgement(problem=error)
+        kind = kind_of(data, media.mime_type)
         if kind is Kind.OTHER:
             return Judgement()
         if kind is Kind.VIDEO and self._video is None:
@@ -135,14 +139,14 @@ class ImageDetector:
         look = self._look if kind is Kind.PICTURE else self._watch
         key = b""
         try:
-            key = await self._viewer.key(media.data, deadline)
-            return await self.cache.get(key, lambda: look(key, media.data, deadline))
+            key = await self._viewer.key(data, deadline)
+            return await self.cache.get(key, lambda: look(key, data, deadline))
         except MediaError as error:
             judgement = Judgement(problem=error)
         except _Open as unfinished:
             judgement = unfinished.judgement
         if kind is Kind.VIDEO and key:
-            self._watch_on(key, media.data)
+            self._watch_on(key, data)
         return judgement
 
     async def _look(self, key: bytes, data: bytes, deadline: float) -> Judgement:

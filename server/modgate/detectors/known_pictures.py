@@ -106,11 +106,12 @@ class _KnownPictureInspector:
         hits: list[tuple[str, float, str]] = []
         try:
             # Any file may be on a list by its bytes, also one that is no picture.
-            key = await viewer.key(medium.data, deadline)
+            data = await viewer.data(medium, deadline)
+            key = await viewer.key(data, deadline)
             hits = [(index.name, 1.0, "sha256") for index in self._lists if key in index.exact]
-            if not self._alike or kind_of(medium.data, medium.mime_type) is not Kind.PICTURE:
+            if not self._alike or kind_of(data, medium.mime_type) is not Kind.PICTURE:
                 return hits, None
-            hashed = await self._detector.cache.get(key, lambda: self._hash(key, medium.data, deadline))
+            hashed = await self._detector.cache.get(key, lambda: self._hash(key, data, deadline))
             if hashed.quality >= GOOD_QUALITY:
                 hits += await viewer.pool.run(lambda: list(self._alike_to(hashed)), deadline)
         except MediaError as error:

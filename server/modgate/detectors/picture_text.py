@@ -69,7 +69,7 @@ class PictureTexts:
 
     async def read(self, media: Iterable[Media], deadline: float) -> _Read:
         """Return the text of all pictures among some media."""
-        pictures = [medium for medium in media if kind_of(medium.data, medium.mime_type) is Kind.PICTURE]
+        pictures = list(media)
         answers = await asyncio.gather(*(self._read(medium, deadline) for medium in pictures))
         parts: dict[str, str] = {}
         problem: DetectorError | None = None
@@ -85,8 +85,11 @@ class PictureTexts:
 
     async def _read(self, medium: Media, deadline: float) -> Reading | MediaError:
         try:
-            key = await self._viewer.key(medium.data, deadline)
-            return await self.cache.get(key, lambda: self._look(key, medium.data, deadline))
+            data = await self._viewer.data(medium, deadline)
+            if kind_of(data, medium.mime_type) is not Kind.PICTURE:
+                return Reading((), 0)
+            key = await self._viewer.key(data, deadline)
+            return await self.cache.get(key, lambda: self._look(key, data, deadline))
         except MediaError as error:
             return error
         except _Late as late:

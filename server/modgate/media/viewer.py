@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from modgate.media.decode import Picture, decode
+from modgate.media.errors import MediaError, MediaProblem
 from modgate.media.limits import Limits
 from modgate.media.pool import DecodePool
+from modgate.media.reference import References
+from modgate.message import Media
 
 __all__ = ["Viewer"]
 
@@ -34,13 +37,34 @@ class Viewer:
     Args:
         pool: The workers.
         limits: Bounds on one picture.
+        references: Fetches media that are only named; without it they are refused.
     """
 
-    def __init__(self, pool: DecodePool, limits: Limits | None = None) -> None:
+    def __init__(self, pool: DecodePool, limits: Limits | None = None, *, references: References | None = None) -> None:
         self.pool = pool
+        self._references = references
+        # Shared while they are in the air, not kept: an address may show something else the next time.
+        self._fetching: dict[str, asyncio.Task[bytes]] = {}
         self.limits = limits or Limits()
         self._flights: dict[bytes, _Flight] = {}
         self._seen: WeakValueDictionary[bytes, Picture] = WeakValueDictionary()
+
+    async def data(self, media: Media, deadline: float) -> bytes:
+        """Return the bytes of a medium, fetched if it is only named; once for all who ask at the same time.
+
+        Raises:
+            MediaError: If it may not, or could not, be fetched.
+        """
+        if media.data or not media.uri:
+            return media.data
+        references = self._references
+        if references is None:
+            raise MediaError(MediaProblem.REFUSED, "this server fetches no media; send the data")
+        fetching = self._fetching.get(media.uri)
+        if fetching is None:
+            fetching = self._fetching[media.uri] = asyncio.ensure_future(references.fetch(media.uri, deadline))
+            fetching.add_done_callback(lambda done: self._fetched(media.uri, done))
+        return await asyncio.shield(fetching)
 
     async def key(self, data: bytes, deadline: float) -> bytes:
         """Return the SHA-256 of a file.
@@ -88,3 +112,8 @@ class Viewer:
             del self._flights[key]
         if not task.cancelled():
             task.exception()  # seen here: if all waiters were cancelled, nobody else looks
+
+    def _fetched(self, uri: str, task: "asyncio.Task[bytes]") -> None:
+        del self._fetching[uri]
+        if not task.cancelled():
+            task.exception()  # seen here: if all who asked were cancelled, nobody else looks

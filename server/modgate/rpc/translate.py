@@ -42,7 +42,7 @@ def from_request(request: pb.ModerateRequest) -> Message:
         text=message.text,
         app_id=request.app_id,
         sent_at=_time(message.sent_at) if message.HasField("sent_at") else None,
-        media=tuple(Media(item.id, item.mime_type, item.data) for item in message.media),
+        media=tuple(Media(item.id, item.mime_type, item.data, item.uri) for item in message.media),
         custom=_custom(message.custom) if message.HasField("custom") else {},
         sender=Sender(
             id=sender.id,
