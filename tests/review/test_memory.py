@@ -95,7 +95,7 @@ async def test_a_sanction_that_never_reached_the_store_is_in_force_after_a_resta
 async def test_two_gates_never_share_a_folder(tmp_path: Path) -> None:
     """The second one is told what to do."""
     memory = Memory(StorageSettings(folder=tmp_path))
-    with pytest.raises(JournalError, match="storage folder"):
+    with pytest.raises(JournalError, match=r"storage\.folder"):
         Memory(StorageSettings(folder=tmp_path))
     await memory.stop()
 

@@ -156,3 +156,27 @@ def test_reading_while_writing_loses_nothing(tmp_path: Path) -> None:
     assert seen == [b"%d" % i for i in range(total)]
     reader.close()
     journal.close()
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_what_to_set(tmp_path: Path) -> None:
+    """The operator learns which folder, why, and which setting."""
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(JournalError, match=r"storage\.folder"):
+        Journal(tmp_path / "file" / "journal")
+
+
+def test_after_a_full_disk_the_journal_goes_on_in_a_new_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A short write costs its own record; what comes after it can be read."""
+    journal = Journal(tmp_path)
+    journal.append(b"before")
+    real = os.write
+    with monkeypatch.context() as full:
+        # The kernel writes what fits: this cannot be had without filling a disk.
+        full.setattr(os, "write", lambda fd, data: real(fd, data[:5]))
+        with pytest.raises(JournalError, match="no space"):
+            journal.append(b"torn")
+    journal.append(b"after")
+    assert read_all(tmp_path) == [b"before", b"after"]
+    journal.close()

@@ -1,5 +1,6 @@
 """Sanctions for good: in the store with their audit trail, and in the book that the gate asks."""
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from modgate.storage.tables import audit, erasures, sanctions
 
 __all__ = ["NoSuchSanctionError", "SanctionEvent", "SanctionRegistry", "Share"]
 
+_AT_ONCE = 500
 _OVERLAP_MS = 10_000
 
 
@@ -192,17 +194,20 @@ class SanctionRegistry:
         rows, gone = await self._database.call(work)
         self._seen_ms = self._erased_ms = now_ms
         if gone:
-            self._forget(gone)
+            await self._forget(gone)
         return self._book.put_all(_sanction(row) for row in rows)
 
     def erase_user(self, app_id: str, user_id: str) -> None:
         """Forget a user in the book."""
         self._book.erase_user(app_id, user_id)
 
-    def _forget(self, gone: set[str]) -> None:
-        for sanction in self._book:
+    async def _forget(self, gone: set[str]) -> None:
+        for number, sanction in enumerate(self._book, 1):
             if user_hash(sanction.app_id, sanction.user_id) in gone:
                 self._book.remove(sanction.id)
+            if number % _AT_ONCE == 0:
+                # The event loop has messages to answer.
+                await asyncio.sleep(0)
 
     def _put(self, sanction: Sanction) -> None:
         self._book.put(sanction)

@@ -20,6 +20,7 @@ __all__ = ["SanctionReplica"]
 _KEPT_AFTER_END = 86_400.0
 _LONGEST_PAUSE = 2.0
 _WAITING_AT_MOST = 10_000
+_AT_ONCE = 200
 
 
 class SanctionReplica:
@@ -82,26 +83,27 @@ class SanctionReplica:
             pause = min(_LONGEST_PAUSE, pause * 2) if self.away else 0.1
 
     async def copy(self) -> None:
-        """Copy everything both ways."""
+        """Copy everything both ways, a little at a time: the event loop has messages to answer."""
         now = self._now()
-        there: dict[str, str] = await self._client.hgetall(self._key)
-        old = []
-        for identity, line in there.items():
-            sanction = _from_json(line)
-            end = sanction.lifted_at or sanction.expires_at
-            if end is not None and end + _KEPT_AFTER_END < now:
-                old.append(identity)
-            elif sanction.lifted_at is not None or sanction.in_force(now):
-                self._book.put(sanction)
-        if old:
-            await self._client.hdel(self._key, *old)
-        missing = {
-            s.id: _to_json(s) for s in self._book if there.get(s.id) != _to_json(s) and (s.in_force(now) or s.lifted_at)
-        }
-        for identity, line in missing.items():
-            known = there.get(identity)
-            if known is None or _from_json(known).lifted_at is None:
-                await self._client.hset(self._key, identity, line)
+        there: set[str] = set()
+        async for identity, line in self._client.hscan_iter(self._key, count=_AT_ONCE):
+            there.add(identity)
+            await self._compare(_from_json(line), now)
+        for number, sanction in enumerate(self._book, 1):
+            if sanction.id not in there and (sanction.in_force(now) or sanction.lifted_at is not None):
+                await self._client.hset(self._key, sanction.id, _to_json(sanction))
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    async def _compare(self, sanction: Sanction, now: float) -> None:
+        end = sanction.lifted_at or sanction.expires_at
+        mine = self._book.get(sanction.id)
+        if end is not None and end + _KEPT_AFTER_END < now:
+            await self._client.hdel(self._key, sanction.id)
+        elif sanction.lifted_at is None and mine is not None and mine.lifted_at is not None:
+            await self._client.hset(self._key, sanction.id, _to_json(mine))
+        elif sanction.lifted_at is not None or sanction.in_force(now):
+            self._book.put(sanction)
 
     async def _send(self) -> None:
         while True:

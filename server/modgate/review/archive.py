@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Table, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from modgate.penalties.sanction import Sanction
-from modgate.review.entry import DecisionRow, Entry, user_hash
+from modgate.review.entry import DecisionRow, Entry, bounded, user_hash
 from modgate.storage.database import Database
 from modgate.storage.journal import Position
 from modgate.storage.tables import (
@@ -46,8 +46,8 @@ def audit_row(kind: str, subject_id: str, event: str, at_ms: int, *, author: str
         "kind": kind,
         "subject_id": subject_id,
         "event": event,
-        "author": author[:255],
-        "reason": reason,
+        "author": bounded(author),
+        "reason": reason.replace("\x00", ""),
     }
 
 

@@ -229,8 +229,7 @@ class Memory:
         self._tasks.append(asyncio.create_task(run()))
 
     async def _keep_in_step(self) -> None:
-        ended = self.book.expire(self._now())
-        if ended:
+        while ended := self.book.expire(self._now()):
             await asyncio.to_thread(self._archive.expired, ended)
         await self.registry.sync()
 

@@ -13,6 +13,7 @@ from modgate.storage.tables import audit, decision_matches, decisions, review_it
 __all__ = ["Retention", "stored_bytes"]
 
 _BATCH = 500
+_SWEEP_LOCK = 7_032_416_850_913
 _POSTGRES_INDEX_SHARE = 0.45
 _SAMPLE = 500
 
@@ -76,7 +77,8 @@ class Retention:
         while not self._stopped() and (at_most is None or removed < at_most):
             batch = _BATCH if at_most is None else min(_BATCH, at_most - removed)
             with self._database.transaction() as connection:
-                doomed = _oldest(connection, before, place, batch)
+                # One gate of a fleet is enough.
+                doomed = _oldest(connection, before, place, batch) if self._mine(connection) else []
                 if not doomed:
                     break
                 place = doomed[-1]
@@ -88,6 +90,11 @@ class Retention:
             removed += len(doomed)
             time.sleep(self._pause)
         return removed
+
+    def _mine(self, connection: Connection) -> bool:
+        if self._database.is_sqlite:
+            return True
+        return bool(connection.exec_driver_sql(f"SELECT pg_try_advisory_xact_lock({_SWEEP_LOCK})").scalar())
 
     def _remove_rest(self, cutoff_ms: int) -> None:
         """Remove decided reports without a decision, and sanctions that ended long ago, with their audit trail."""

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
+from sqlalchemy.exc import DataError
 
 from modgate.penalties.registry import NoSuchSanctionError
 from modgate.review.desk import AlreadyDecidedError, NoSuchItemError, UnknownReasonError
@@ -49,6 +50,8 @@ async def statuses(context: Context) -> AsyncIterator[None]:
         await abort_invalid(context, [Violation("page_token", str(error))])
     except UnknownReasonError as error:
         await abort_invalid(context, [Violation("reason", str(error))])
+    except DataError:
+        await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "a value has characters that cannot be stored")
     except StoreAwayError:
         await context.abort(grpc.StatusCode.UNAVAILABLE, "the store is away; try again")
     except StoreTimeoutError:

@@ -42,16 +42,19 @@ class Journal:
     """
 
     def __init__(self, folder: Path, *, segment_bytes: int = 16 * 1024**2, max_bytes: int = 2 * 1024**3) -> None:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.folder = folder
         self._segment_bytes = segment_bytes
         self._max_bytes = max_bytes
-        self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise JournalError(f"{folder} cannot be written ({error.strerror}): set storage.folder") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(self._lock)
-            raise JournalError(f"{folder} is in use by another modgate: give each its own storage folder") from error
+            raise JournalError(f"{folder} is in use by another modgate: give each its own storage.folder") from error
         self.identity = _identity(folder)
         numbers = _segments(folder)
         self._closed_bytes = sum(_size(folder, number) for number in numbers)
@@ -60,6 +63,7 @@ class Journal:
         self._number = numbers[-1] if numbers else 0
         self._fd = -1
         self._size = 0
+        self._torn = False
         self._next_segment()
 
     @property
@@ -75,18 +79,19 @@ class Journal:
         """
         if self.kept_bytes > self._max_bytes:
             raise JournalError("the journal is full")
-        if self._size >= self._segment_bytes:
-            self._next_segment()
         frame = b"".join((len(payload).to_bytes(4), zlib.crc32(payload).to_bytes(4), payload))
+        written = 0
         try:
+            # What follows a torn record in the same segment could never be read.
+            if self._torn or self._size >= self._segment_bytes:
+                self._next_segment()
             written = os.write(self._fd, frame)
         except OSError as error:
-            self._next_segment()
             raise JournalError(f"the journal cannot be written: {error.strerror}") from error
-        self._size += written
-        if written != len(frame):
-            # What follows a torn record in the same segment could never be read.
-            self._next_segment()
+        finally:
+            self._torn = written != len(frame)
+            self._size += written
+        if self._torn:
             raise JournalError("the journal cannot be written: no space left")
 
     def drained(self, position: Position) -> None:
