@@ -218,6 +218,7 @@ def _search(options: argparse.Namespace) -> dict[str, Any]:
                 p50, p99, worst = statistics.median(times), sorted(times)[197], max(times)
                 report[f"{store} {question}"] = {"p50_ms": p50, "p99_ms": p99, "max_ms": worst}
                 rows.append((store, question, *(f"{value:.2f}" for value in (p50, p99, worst))))
+                say(f"{store}, by {question}: p50 {p50:.2f} ms, p99 {p99:.2f} ms, max {worst:.2f} ms")
                 figures["search_max_ms"] = max(figures.get("search_max_ms", 0.0), worst)
             database.close()
     table(f"search in {options.rows} decisions, pages of 50, ms", ("store", "by", "p50", "p99", "max"), rows)

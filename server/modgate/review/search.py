@@ -5,7 +5,7 @@ import binascii
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from modgate.review.entry import bounded
 from modgate.storage.tables import decision_matches, decisions
@@ -13,6 +13,7 @@ from modgate.storage.tables import decision_matches, decisions
 __all__ = ["BadPageTokenError", "HistoryFilter", "from_token", "id_bounds", "match_exists", "search", "to_token"]
 
 _CLOCK_SLACK_MS = 60_000
+_MATCHES_AT_ONCE = 200
 
 
 class BadPageTokenError(ValueError):
@@ -74,39 +75,74 @@ def search(
         limit: Rows of a page.
         before: Only decisions with a smaller id.
     """
-    table = decisions
-    query: Select[Any] = select(table)
-    order: ColumnElement[Any] = table.c.id
-    names = wanted.names
-    if names:
-        # Led by what matched: a rule that hit one message in a million must not cost a scan of all of them.
-        query = query.join(decision_matches, decision_matches.c.decision_id == table.c.id)
-        query = query.where(decision_matches.c.name == names[0])
-        query = query.where(*(match_exists(name, table.c.id) for name in names[1:]))
-        order = decision_matches.c.decision_id
-    query = query.where(*(table.c[column] == value for column, value in wanted.places.items()))
-    if wanted.conversation_type:
-        query = query.where(table.c.conversation_type == wanted.conversation_type)
-    if wanted.verdict:
-        query = query.where(table.c.verdict == wanted.verdict)
-        if wanted.verdict > 1:
-            # Said once more in the words of the partial index, which a bound parameter does not fit.
-            query = query.where(table.c.verdict > 1)
-    if before:
-        query = query.where(order < before)
-    query = query.where(*id_bounds(wanted, order, table.c.decided_ms))
-    found = connection.execute(query.order_by(order.desc()).limit(limit + 1)).mappings()
-    rows = [dict(row) for row in found]
+    if wanted.names and not wanted.places:
+        rows = _led_by_match(connection, wanted, limit + 1, before)
+    else:
+        rows = _led_by_place(connection, wanted, limit + 1, before)
     return rows[:limit], str(rows[limit - 1]["id"]) if len(rows) > limit else ""
 
 
-def id_bounds(wanted: HistoryFilter, order: ColumnElement[Any], at: ColumnElement[Any]) -> list[ColumnElement[bool]]:
-    """Return the conditions of a time span: exact on the time, and roughly on the id, which begins with the time."""
+def _led_by_place(connection: Connection, wanted: HistoryFilter, limit: int, before: str) -> list[dict[str, Any]]:
+    table = decisions
+    conditions = _conditions(wanted) + [match_exists(name, table.c.id) for name in wanted.names]
+    if before:
+        conditions.append(table.c.id < before)
+    query = select(table).where(*conditions).order_by(table.c.id.desc()).limit(limit)
+    return [dict(row) for row in connection.execute(query).mappings()]
+
+
+def _led_by_match(connection: Connection, wanted: HistoryFilter, limit: int, before: str) -> list[dict[str, Any]]:
+    # A rule that hit one message in a million must not cost a scan of all of them, and a rule that hit most must not
+    # cost a join with all of them. Planners get one of the two wrong, so the matches are walked here, some at a time.
+    table = decision_matches
+    at_once = max(limit, _MATCHES_AT_ONCE)
+    rows: list[dict[str, Any]] = []
+    while len(rows) < limit:
+        conditions = [table.c.name == wanted.names[0], *id_bounds(wanted, table.c.decision_id)]
+        conditions += [match_exists(name, table.c.decision_id) for name in wanted.names[1:]]
+        if before:
+            conditions.append(table.c.decision_id < before)
+        matched = select(table.c.decision_id).where(*conditions).order_by(table.c.decision_id.desc()).limit(at_once)
+        ids = list(connection.execute(matched).scalars())
+        if ids:
+            query = select(decisions).where(decisions.c.id.in_(ids), *_conditions(wanted))
+            rows += [dict(row) for row in connection.execute(query.order_by(decisions.c.id.desc())).mappings()]
+            before = ids[-1]
+        if len(ids) < at_once:
+            break
+    return rows[:limit]
+
+
+def _conditions(wanted: HistoryFilter) -> list[ColumnElement[bool]]:
+    table = decisions
+    conditions: list[ColumnElement[bool]] = [table.c[column] == value for column, value in wanted.places.items()]
+    if wanted.conversation_type:
+        conditions.append(table.c.conversation_type == wanted.conversation_type)
+    if wanted.verdict:
+        conditions.append(table.c.verdict == wanted.verdict)
+        if wanted.verdict > 1:
+            # Said once more in the words of the partial index, which a bound parameter does not fit.
+            conditions.append(table.c.verdict > 1)
+    return conditions + id_bounds(wanted, table.c.id, table.c.decided_ms)
+
+
+def id_bounds(
+    wanted: HistoryFilter, order: ColumnElement[Any], at: ColumnElement[Any] | None = None
+) -> list[ColumnElement[bool]]:
+    """Return the conditions of a time span: roughly on the id, which begins with the time, and exactly on the time.
+
+    Args:
+        wanted: Holds the span.
+        order: The id.
+        at: The time in milliseconds; None if only the id is at hand.
+    """
     conditions: list[ColumnElement[bool]] = []
     if wanted.from_ms is not None:
-        conditions += [at >= wanted.from_ms, order >= f"{max(0, wanted.from_ms - _CLOCK_SLACK_MS):012x}"]
+        conditions.append(order >= f"{max(0, wanted.from_ms - _CLOCK_SLACK_MS):012x}")
+        conditions += [] if at is None else [at >= wanted.from_ms]
     if wanted.until_ms is not None:
-        conditions += [at < wanted.until_ms, order < f"{max(0, wanted.until_ms + _CLOCK_SLACK_MS):012x}"]
+        conditions.append(order < f"{max(0, wanted.until_ms + _CLOCK_SLACK_MS):012x}")
+        conditions += [] if at is None else [at < wanted.until_ms]
     return conditions
 
 
