@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from hdrh.histogram import HdrHistogram
 
+from benchmarks._frames import frame, unframe
 from benchmarks._wire import Connection, Done
 from modgate.v1 import moderation_pb2 as pb
 
@@ -163,6 +164,7 @@ def open_loop(
     *,
     seed: int = 0,
     streamed: bool = False,
+    frames: int = 1,
     connections: int = 2,
     timeout: float | None = BUDGET_S,
     drain_s: float = 1.5,
@@ -181,6 +183,7 @@ def open_loop(
         rate: Calls a second.
         seed: Of the arrival times.
         streamed: Over ModerateStream, one stream a connection, instead of unary calls.
+        frames: Most messages in one frame of a stream; only what is due at the same moment shares one.
         connections: How many connections share the load.
         timeout: Deadline sent with unary calls.
         drain_s: Seconds to wait for answers after the last call was due.
@@ -194,7 +197,7 @@ def open_loop(
     draw = np.random.default_rng(seed)
     dues: list[float] = np.cumsum(draw.exponential(1 / rate, len(messages))).tolist()
     cancels = _cancellations(draw, dues, cancel_share)
-    run = _Run(messages, dues, cancels, streamed=streamed)
+    run = _Run(messages, dues, cancels, streamed=streamed, frames=frames)
     run.connect(address, connections, timeout, lines)
     phase = _measured(run, lambda: run.drive(drain_s, label), server_cpu)
     phase.rate = rate
@@ -211,6 +214,7 @@ def closed_loop(
     in_flight: int,
     seconds: float,
     streamed: bool = False,
+    frames: int = 1,
     connections: int = 2,
     server_cpu: Callable[[], float | None] = lambda: None,
     classify: bool = True,
@@ -224,12 +228,13 @@ def closed_loop(
         in_flight: Calls at once.
         seconds: How long.
         streamed: Over ModerateStream, one stream a connection.
+        frames: Most messages in one frame of a stream.
         connections: How many connections share the load.
         server_cpu: Tells the server's processor time.
         classify: Whether answers are ModerateResponses, to be counted by verdict and fallback.
         lines: Opens the connections, if they are not gRPC's.
     """
-    run = _Run(messages, [float("inf")] * len(messages), [], streamed=streamed)
+    run = _Run(messages, [float("inf")] * len(messages), [], streamed=streamed, frames=frames)
     run.connect(address, connections, None, lines)
     phase = _measured(run, lambda: run.saturate(in_flight, seconds), server_cpu)
     run.judge(phase, classify=classify)
@@ -259,7 +264,13 @@ class _Run:
     """The state of one open loop: when each call was due, sent and answered, and with what."""
 
     def __init__(
-        self, messages: Sequence[bytes], dues: list[float], cancels: list[tuple[float, int]], *, streamed: bool
+        self,
+        messages: Sequence[bytes],
+        dues: list[float],
+        cancels: list[tuple[float, int]],
+        *,
+        streamed: bool,
+        frames: int,
     ) -> None:
         count = len(messages)
         self.messages, self.dues, self.cancels, self.streamed = messages, dues, cancels, streamed
@@ -270,6 +281,8 @@ class _Run:
         self.sent = 0
         self.start = 0.0
         self.saturated = False
+        self.frames = frames
+        self.turn = 0
         self.lines: list[Line] = []
         self.calls: list[Connection] = []
         self.streams: list[tuple[Connection, int]] = []
@@ -296,10 +309,13 @@ class _Run:
 
     def done(self, tag: int, now: float, status: int, payload: bytes) -> None:
         """Take an answer."""
-        if self.streamed:
-            if not payload:
-                return
-            tag = _index(payload)
+        if not self.streamed:
+            self._take(tag, now, status, payload)
+        elif payload:
+            for answer in unframe(payload):
+                self._take(_index(answer), now, status, answer)
+
+    def _take(self, tag: int, now: float, status: int, payload: bytes) -> None:
         if self.answered_at[tag] == 0.0:
             self.remaining -= 1
         self.answered_at[tag] = now
@@ -361,14 +377,18 @@ class _Run:
         dues, lines, i = self.dues, self.lines, self.sent
         # No more at once than a socket takes well; answers are read in between.
         last = min(i + 64, len(dues))
+        first = i
         while i < last and dues[i] <= now:
             self.sent_at[i] = now
-            if self.streamed:
-                line, stream = self.streams[i % len(lines)]
-                line.send(stream, self.messages[i])
-            else:
+            if not self.streamed:
                 lines[i % len(lines)].call(i, self.messages[i])
             i += 1
+        if self.streamed:
+            for start in range(first, i, self.frames):
+                together = self.messages[start : min(start + self.frames, i)]
+                line, stream = self.streams[self.turn % len(self.streams)]
+                self.turn += 1
+                line.send(stream, frame(together) if self.frames > 1 else together[0])
         self.sent = i
 
     def _cancel_due(self, now: float) -> None:

@@ -1,4 +1,4 @@
-"""How many verdicts a second, unary and streamed, and what share of the bare ceilings that is.
+"""How many verdicts a second, unary, streamed and in frames, and what share of the bare ceilings that is.
 
 - `python -m benchmarks throughput`: for each mix, saturated throughput and the highest Poisson rate whose p99 stays
   within a bound.
@@ -19,7 +19,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from benchmarks._bare import BareModel, text_bundle
 from benchmarks._load import Phase, closed_loop, favour_this_process, open_loop
@@ -30,6 +30,8 @@ from benchmarks._report import environment, finish, say, table
 
 _IN_FLIGHT = 64
 _IN_FLIGHT_MODELS = 24  # enough for full batches on every worker, too few to be shed
+_FRAME = 32
+_WAYS = ("unary", "stream", "frames")
 _BATCHES = ((1, 1), (4, 1), (8, 1), (1, 2), (8, 2))  # size, callers
 
 
@@ -60,15 +62,15 @@ def main(argv: list[str]) -> int:
         servers = _servers(stack, mixes, options.address)
         echo = stack.enter_context(echo_server()) if options.ceilings else None
         for mix in mixes:
-            bench.saturate(mix, servers[mix.models], streamed=False, warm=True)
+            bench.saturate(mix, servers[mix.models], "unary", warm=True)
         for _ in range(options.rounds):
-            for mix, streamed in itertools.product(mixes, (False, True)):
-                bench.saturate(mix, servers[mix.models], streamed=streamed)
+            for mix, way in itertools.product(mixes, _WAYS):
+                bench.saturate(mix, servers[mix.models], way)
             if echo is not None:
                 bench.echo(echo)
         if not options.no_search:
-            for mix, streamed in itertools.product(mixes, (False, True)):
-                bench.search(mix, servers[mix.models], streamed=streamed, bound_ms=options.p99_ms)
+            for mix, way in itertools.product(mixes, _WAYS):
+                bench.search(mix, servers[mix.models], way, bound_ms=options.p99_ms)
         report["rss_mb"] = {"models" if models else "words": server.rss_mb() for models, server in servers.items()}
     if options.ceilings:
         bench.bare(options.rounds)
@@ -114,25 +116,25 @@ class _Bench:
     def _messages(self, mix: Mix, count: int) -> list[bytes]:
         return requests(mix, stem(self._seed, next(self._fresh)), count)
 
-    def saturate(self, mix: Mix, server: Running, *, streamed: bool, warm: bool = False) -> None:
+    def saturate(self, mix: Mix, server: Running, way: str, *, warm: bool = False) -> None:
         """Measure one round of one mix."""
         count = round((20_000 if not mix.models else 6_000) * self._seconds)
         phase = closed_loop(
-            server.address, self._messages(mix, count), streamed=streamed,
+            server.address, self._messages(mix, count), **_how(way),
             in_flight=_IN_FLIGHT_MODELS if mix.models else _IN_FLIGHT,
             seconds=1.0 if warm else self._seconds, server_cpu=server.cpu_s,
         )  # fmt: skip
         if not warm:
-            self.saturated[_name(mix, streamed=streamed)].append(_digest(phase))
+            self.saturated[f"{mix.name} {way}"].append(_digest(phase))
 
     def echo(self, server: Running) -> None:
         """Measure one round of the echo server, with the messages of the words mix."""
-        for streamed in (False, True):
+        for way in _WAYS:
             phase = closed_loop(
                 server.address, self._messages(MIXES["words"], round(30_000 * self._seconds)), in_flight=_IN_FLIGHT,
-                streamed=streamed, seconds=self._seconds, server_cpu=server.cpu_s, classify=False,
+                **_how(way), seconds=self._seconds, server_cpu=server.cpu_s, classify=False,
             )  # fmt: skip
-            self.saturated["echo stream" if streamed else "echo unary"].append(_digest(phase))
+            self.saturated[f"echo {way}"].append(_digest(phase))
 
     def bare(self, rounds: int) -> None:
         """Measure onnxruntime alone on the texts of the `unique` mix."""
@@ -143,9 +145,9 @@ class _Bench:
                 rate = model.per_second(lines, batch=batch, callers=callers, seconds=self._seconds)
                 self.bare_rates[f"batches of {batch}, {callers} caller{'s' * (callers > 1)}"].append(round(rate, 1))
 
-    def search(self, mix: Mix, server: Running, *, streamed: bool, bound_ms: float) -> None:
+    def search(self, mix: Mix, server: Running, way: str, *, bound_ms: float) -> None:
         """Find the highest Poisson rate with p99 within the bound, no error and (almost) no fallback."""
-        name = _name(mix, streamed=streamed)
+        name = f"{mix.name} {way}"
         start = self.median(name) or 500.0
         good: Phase | None = None
         low, high = 0.0, 0.0
@@ -153,7 +155,7 @@ class _Bench:
         for _ in range(7):
             phase = open_loop(
                 server.address, self._messages(mix, round(rate * self._seconds)), rate, seed=next(self._fresh),
-                streamed=streamed, server_cpu=server.cpu_s, label=f"{name} {rate:.0f}/s",
+                server_cpu=server.cpu_s, label=f"{name} {rate:.0f}/s", **_how(way),
             )  # fmt: skip
             if phase.ms(99) <= bound_ms and not phase.errors and phase.decided >= 0.999 * phase.sent:
                 low, good = rate, phase
@@ -170,8 +172,13 @@ class _Bench:
         return statistics.median(r["goodput_per_s"] for r in rounds) if rounds else 0.0
 
 
-def _name(mix: Mix, *, streamed: bool) -> str:
-    return f"{mix.name} {'stream' if streamed else 'unary'}"
+class _How(TypedDict):
+    streamed: bool
+    frames: int
+
+
+def _how(way: str) -> _How:
+    return {"streamed": way != "unary", "frames": _FRAME if way == "frames" else 1}
 
 
 def _digest(phase: Phase) -> dict[str, Any]:
@@ -202,10 +209,13 @@ def _figures(bench: _Bench) -> dict[str, float]:
     ratios = {
         "words_unary_of_echo": (median("words unary"), median("echo unary")),
         "words_stream_of_unary": (median("words stream"), median("words unary")),
+        "words_frames_of_unary": (median("words frames"), median("words unary")),
         "unique_unary_of_bare": (median("unique unary"), bare),
         "unique_stream_of_bare": (median("unique stream"), bare),
         "chat_unary_of_bare": (median("chat unary"), bare),
+        "unique_frames_of_bare": (median("unique frames"), bare),
         "chat_stream_of_bare": (median("chat stream"), bare),
+        "chat_frames_of_bare": (median("chat frames"), bare),
     }
     return figures | {name: above / below for name, (above, below) in ratios.items() if above and below}
 
