@@ -1,6 +1,7 @@
 """Frames that the load generator makes are those of the contract."""
 
 from benchmarks._frames import frame, unframe
+
 from modgate.v1 import moderation_pb2 as pb
 
 
