@@ -101,6 +101,10 @@ class _KnownPictureInspector:
             raise DetectorError(problem.problem, str(problem), partial=report)
         return report
 
+    def distances(self, hashed: PdqHash) -> dict[str, int]:
+        """Return for each list the fewest bits by which an entry differs from a picture."""
+        return {index.name: index.distance(hashed) for index in self._lists}
+
     async def _look(self, medium: Media, deadline: float) -> tuple[list[tuple[str, float, str]], MediaError | None]:
         viewer = self._detector.viewer
         hits: list[tuple[str, float, str]] = []
