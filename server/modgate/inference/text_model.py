@@ -22,6 +22,8 @@ from modgate.inference.windows import windows
 __all__ = ["TextModel", "TextScores"]
 
 _MAX_CHARS = 16_384
+_LONG_CHARS = 2_000
+"""From here on, tokenising takes long enough that other threads should have the interpreter meanwhile."""
 
 # Parallelism comes from the runner's workers; threads of the tokenizers' own would fight them for the cores.
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -201,12 +203,14 @@ class TextModel:
         return tokenizer
 
     def _encode(self, texts: Sequence[str]) -> list[Encoding]:
-        """Tokenise in this thread; the batch call lets other threads run meanwhile, the single one does not."""
+        """Tokenise in this thread. The batch call lets other threads run meanwhile, but hands over to a thread pool."""
         prefix = self._spec.prefix
         # Lone surrogates cannot be encoded as UTF-8, which the tokenizer works on.
         clean = [prefix + (t if t.isascii() else t.encode("utf-8", "replace").decode("utf-8")) for t in texts]
         tokenizer = self._tokenizers.get()
         try:
+            if sum(map(len, clean)) < _LONG_CHARS:
+                return [tokenizer.encode(text) for text in clean]
             encodings: list[Encoding] = tokenizer.encode_batch(clean)
         finally:
             self._tokenizers.put(tokenizer)
