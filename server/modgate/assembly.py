@@ -25,6 +25,7 @@ from modgate.media.video import VideoReader
 from modgate.media.video import available as video_available
 from modgate.media.viewer import Viewer
 from modgate.rules import Document, Ruleset, compile_ruleset
+from modgate.rules.guard import asked_below_default
 from modgate.settings import ModelSettings, Settings
 from modgate.telemetry import GateObserver
 
@@ -66,21 +67,21 @@ class Engine:
         return with_faults(ruleset, parse_faults(self.faults))
 
     def _with_full_model(self, ruleset: Ruleset) -> Ruleset:
-        """Return the ruleset without the cascade, if its rules have thresholds that the first stage does not serve."""
-        if self.cascade is None or self.text is None:
+        """Return the ruleset without the cascade, if a rule has a threshold that the first stage is not certain of."""
+        if self.cascade is None or self.text is None or TextDetector.name not in ruleset.inspections:
             return ruleset
-        least: dict[str, float] = {}
-        for leaf in ruleset.leaves:
-            if leaf.detector == TextDetector.name:
-                least |= {label: min(leaf.at_least, least.get(label, 1.0)) for label in leaf.labels}
-        if not least or self.cascade.serves(least):
+        defaults = TextDetector(self.text).labels
+        below = asked_below_default(ruleset.rules, TextDetector.name, defaults)
+        if not below:
             return ruleset
+        asked = {label for leaf in ruleset.leaves if leaf.detector == TextDetector.name for label in leaf.labels}
         inspection = ruleset.inspections[TextDetector.name]
-        full = replace(inspection, inspector=TextDetector(self.text).configure(sorted(least)))
+        full = replace(inspection, inspector=TextDetector(self.text).configure(sorted(asked)))
+        warning = f"the cascade is off: rules ask for {', '.join(sorted(below))} below the default threshold"
         return replace(
             ruleset,
             inspections={**ruleset.inspections, TextDetector.name: full},
-            warnings=(*ruleset.warnings, "a rule's threshold is below the label's default: the cascade is off"),
+            warnings=(*ruleset.warnings, warning),
         )
 
     def close(self) -> None:

@@ -6,8 +6,6 @@ of them is plain: nobody asks the full model. So a cascade can only differ from 
 and how often it does is printed by `python -m benchmarks accuracy --cascade`.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 
 from modgate.inference.bundle import BundleError
@@ -48,14 +46,6 @@ class Cascade:
         self._cache: ScoreCache[TextScores] = ScoreCache(cache_entries)
         self.plain = 0
         self.passed_on = 0
-
-    def serves(self, thresholds: Mapping[str, float]) -> bool:
-        """Return whether the first stage's certainty holds for rules with these least thresholds by label."""
-        defaults = {label.name: label.threshold for label in self._full.manifest.labels}
-        return all(
-            (default := defaults.get(label)) is not None and threshold >= default
-            for label, threshold in thresholds.items()
-        )
 
     @property
     def cache(self) -> ScoreCache[TextScores]:
