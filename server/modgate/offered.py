@@ -16,7 +16,7 @@ from modgate.settings import Settings
 
 __all__ = ["offered_detectors", "only_needed"]
 
-_OF_TEXT = frozenset({TextDetector.name, SentimentDetector.name, SimilarDetector.name, "language"})
+_OF_TEXT = frozenset({TextDetector.name, SentimentDetector.name, SimilarDetector.name})
 
 
 class _Offer:

@@ -144,7 +144,10 @@ class StoredRules:
 
     async def _commit(self, state: _State, ruleset: Ruleset, write: Callable[[], object]) -> None:
         await asyncio.to_thread(write)
+        old = [self._state]
         self._put_in_force(state, ruleset)
+        # A hundred thousand entries take milliseconds to free: not on the event loop.
+        await asyncio.to_thread(old.clear)
 
     def document(self) -> Document:
         """Return what is in force."""
@@ -304,7 +307,7 @@ class StoredRules:
         entries = await asyncio.to_thread(parse_entries, content)
         if not entries:
             raise ValueError("the upload has no entries")
-        return await self._put_list(name, text, lambda _: entries, etag, author)
+        return await self._put_list(name, text, entries, etag, author)
 
     async def update_list_entries(
         self, name: str, add: Sequence[str], remove: Sequence[str], etag: str, author: str
@@ -333,19 +336,26 @@ class StoredRules:
         return await self._put_list(name, "", changed, etag, author)
 
     async def _put_list(
-        self, name: str, text: str, entries: Callable[[tuple[str, ...]], tuple[str, ...]], etag: str, author: str
+        self,
+        name: str,
+        text: str,
+        entries: tuple[str, ...] | Callable[[tuple[str, ...]], tuple[str, ...]],
+        etag: str,
+        author: str,
     ) -> StoredList:
         async with self._changing:
-            before: tuple[str, ...] = ()
             if name in self._state.lists:
-                stored, before = await asyncio.to_thread(self._store.list_with_entries, name)
+                stored, after = await asyncio.to_thread(self._next_entries, name, entries)
                 if etag and etag != stored.etag:
                     raise StaleError(f'the list "{name}"', stored.etag)
                 text = text or stored.yaml
+                if callable(entries):
+                    etag = stored.etag  # what other processes add meanwhile must not be lost
             elif etag:
                 raise NotFoundError(f'there is no list "{name}"')
+            else:
+                after = entries(()) if callable(entries) else entries
             item, source = read_list_settings(text or "kind: words", f"list {name}")
-            after = await asyncio.to_thread(entries, before)
             state = self._state.copy()
             state.lists[name] = (item, source, after)
             written: list[StoredList] = []
@@ -355,6 +365,13 @@ class StoredRules:
 
             await self._change(state, write)
         return written[0]
+
+    def _next_entries(
+        self, name: str, entries: tuple[str, ...] | Callable[[tuple[str, ...]], tuple[str, ...]]
+    ) -> tuple[StoredList, tuple[str, ...]]:
+        """Return a list as it is stored and the entries that it will have. Runs in a thread."""
+        stored, before = self._store.list_with_entries(name)
+        return stored, entries(before) if callable(entries) else entries
 
     async def list_entries(self, name: str) -> tuple[StoredList, tuple[str, ...]]:
         """Return a list and its entries.
