@@ -28,6 +28,9 @@ protos: $(VENV)/.dev ## Write the Python code of the contract
 breaking: $(VENV)/.dev ## Whether the contract breaks callers of the main branch
 	cd protos && ../$(BIN)/buf breaking --against '../.git#branch=main,subdir=protos'
 
+docs: $(VENV)/.dev ## Write the generated parts of docs/
+	$(BIN)/python tools/generate_docs.py
+
 lock: $(VENV)/.dev ## Pin what pyproject.toml allows
 	$(BIN)/python tools/lock.py
 

@@ -3,8 +3,9 @@
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import skimage.data
@@ -180,8 +181,9 @@ def bomb() -> bytes:
 
 
 def truncated() -> bytes:
+    astronaut: Callable[[], Any] = skimage.data.astronaut
     encoded = io.BytesIO()
-    Image.fromarray(skimage.data.astronaut()).save(encoded, "JPEG")
+    Image.fromarray(astronaut()).save(encoded, "JPEG")
     return encoded.getvalue()[:3_000]
 
 
