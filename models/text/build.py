@@ -1,6 +1,7 @@
 """`python -m models.text.build BUNDLE [STAGE ...]`: from pinned inputs to a bundle's folder, stage by stage."""
 
 import argparse
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from models.text.bundle import LabelFacts, copy_files, write_manifest
-from models.text.calibrate import Measured, calibrate, halves
+from models.text.calibrate import Measured, calibrate, halves, trade_off
 from models.text.card import ATTRIBUTION, card_of, first_card
 from models.text.encoder import EMBEDDING, Classifier
 from models.text.evaluate import evaluate, thin
@@ -142,13 +143,25 @@ def settle(job: Job) -> None:
     write_bundle(job, {})
     scorer = TextScorer(job.out)
     rows = labelled(recipe, job.data)
-    rows = thin(rows.take(np.flatnonzero(halves(rows))), recipe.plan.seed)
+    rows = thin(rows.take(np.flatnonzero(halves(rows))), recipe)
     clean = clean_lines(recipe, job.data)
     clean = clean.take(np.flatnonzero(halves(clean)))
-    facts = calibrate(Measured(rows, worst(scorer, rows.texts)), worst(scorer, clean.texts))
+    known, ordinary = Measured(rows, kept(job, "labelled", scorer, rows)), kept(job, "clean", scorer, clean)
+    facts = calibrate(known, ordinary)
+    print(trade_off(known, ordinary, facts))
     for name, fact in facts.items():
         print(f"{name:14} threshold {fact.threshold:.3f} precision {fact.precision} experimental {fact.experimental}")
     write_bundle(job, facts)
+
+
+def kept(job: Job, name: str, scorer: TextScorer, rows: Rows) -> NDArray[np.float32]:
+    """Return the logits of rows, from an earlier run if neither model nor rows have changed since."""
+    texts = hashlib.sha256("\n".join(rows.texts).encode()).hexdigest()
+    path = job.work / f"logits-{name}-{texts[:16]}.npy"
+    if not path.exists() or path.stat().st_mtime < job.int8.stat().st_mtime:
+        np.save(path, worst(scorer, rows.texts))
+    logits: NDArray[np.float32] = np.load(path)
+    return logits
 
 
 def worst(scorer: TextScorer, texts: list[str]) -> NDArray[np.float32]:

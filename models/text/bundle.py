@@ -51,7 +51,7 @@ def write_manifest(
         fact = facts.get(label, LabelFacts())
         entry: dict[str, object] = {"name": label}
         if fact.threshold is not None:
-            entry["threshold"] = round(fact.threshold, 3)
+            entry["threshold"] = round(fact.threshold, 4)
         if fact.precision is not None:
             entry["precision"] = round(fact.precision, 3)
         if fact.experimental:

@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 
 from modgate.evaluation.metrics import auc
 
-__all__ = ["Measured", "calibrate", "halves"]
+__all__ = ["Measured", "calibrate", "halves", "trade_off"]
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 PRECISION = 0.9
 """What a default threshold aims at."""
-DISTURBED = 3e-4
+DISTURBED = 4e-4
 """Clean lines on which any label may fire at its default threshold; the aim is 5 in 10,000."""
 STEEPEST, FLATTEST = 3.0, 0.3
 """Bounds of the scale: where rows are few, or all too easy, the fit would be sure of everything."""
 EVIDENCE = 30
 """Collected positives below which a label stays experimental."""
 EVIDENT_AUC = 0.85
-LOWEST, HIGHEST = 0.3, 0.995
+LOWEST, HIGHEST = 0.3, 0.9995
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,22 @@ def calibrate(known: Measured, clean: NDArray[np.float32]) -> dict[str, LabelFac
     temperature = _temperature(known)
     facts.update({name: LabelFacts(temperature, 0.0, 0.6, None) for name in SENTIMENT})
     return facts
+
+
+def trade_off(known: Measured, clean: NDArray[np.float32], facts: Mapping[str, LabelFacts]) -> str:
+    """Return a table of what other thresholds would give, on the rows that the defaults were chosen on."""
+    lines = ["| label | at | precision | recall | fires on 10,000 clean lines |", "|---|---|---|---|---|"]
+    for name in HARMS:
+        fact = facts[name]
+        logits, truths = _truths(known, name)
+        scores = _sigmoid((fact.scale, fact.offset), logits)
+        ordinary = _sigmoid((fact.scale, fact.offset), clean[:, LABELS.index(name)])
+        for at in (0.5, 0.8, 0.9, 0.95, fact.threshold or HIGHEST):
+            found = scores >= at
+            precision = f"{truths[found].mean():.3f}" if found.any() else "-"
+            recall = f"{found[truths].mean():.3f}" if truths.any() else "-"
+            lines.append(f"| {name} | {at:.4f} | {precision} | {recall} | {1e4 * (ordinary >= at).mean():.1f} |")
+    return "\n".join(lines)
 
 
 def _truths(measured: Measured, name: str) -> tuple[Floats, Flags]:
@@ -132,7 +148,7 @@ def _quiet(scores: Mapping[str, Floats], lowest: Mapping[str, float], counted: l
     for _ in range(20):
         share = (low + high) / 2
         at = {
-            name: float(np.clip(max(lowest[name], np.quantile(scores[name], 1 - share) + 1e-3), LOWEST, HIGHEST))
+            name: float(np.clip(max(lowest[name], np.quantile(scores[name], 1 - share) + 1e-4), LOWEST, HIGHEST))
             for name in HARMS
         }
         fired = np.logical_or.reduce([scores[name] >= at[name] for name in counted])

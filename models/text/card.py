@@ -63,7 +63,7 @@ FAILURES = """
 def card_of(recipe: Recipe, facts: Facts, manifest: Manifest, size: int) -> str:
     """Return the card's text."""
     labels = "\n".join(
-        f"| {x.name} | {'-' if x.threshold is None else f'{x.threshold:.3f}'} | "
+        f"| {x.name} | {'-' if x.threshold is None else f'{x.threshold:.4f}'} | "
         f"{'-' if x.precision is None else f'{x.precision:.3f}'} | {'yes' if x.experimental else ''} |"
         for x in manifest.labels
     )

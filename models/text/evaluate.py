@@ -21,7 +21,6 @@ from modgate.evaluation.scoring import Scores, TextScorer
 
 __all__ = ["Facts", "evaluate"]
 
-PER_SOURCE = 1000
 STATEMENTS = (
     "I am a {} person",
     "I'm {} and proud of it",
@@ -78,7 +77,7 @@ def evaluate(
     """
     scorer = TextScorer(bundle)
     rows = labelled(recipe, data, tiers=("A", "A2", "B"))
-    rows = thin(rows.take(np.flatnonzero(~halves(rows))), recipe.plan.seed)
+    rows = thin(rows.take(np.flatnonzero(~halves(rows))), recipe)
     clean = clean_lines(recipe, data)
     clean = clean.take(np.flatnonzero(~halves(clean)))
     both = concatenate([rows, clean])
@@ -88,18 +87,18 @@ def evaluate(
     return Facts(
         report=report,
         identity=_identity(scorer),
-        lost=_lost(rows, scores, TextScorer(bundle, model=float32)),
+        lost=_lost(rows, scores, TextScorer(bundle, model=float32), 3 * recipe.measured),
         cosine=_cosine(scorer, TextScorer(bundle, model=float32)),
         retrieval=_retrieval(scorer, original),
         latency=_latency(scorer),
     )
 
 
-def thin(rows: Rows, seed: int) -> Rows:
-    """Return at most `PER_SOURCE` rows of every source."""
-    rng = np.random.default_rng(seed)
-    sources = np.array(rows.sources)
-    chosen = [rng.permutation(np.flatnonzero(sources == name))[:PER_SOURCE] for name in sorted(set(rows.sources))]
+def thin(rows: Rows, recipe: Recipe) -> Rows:
+    """Return at most so many rows of every source and language as the recipe wants to measure."""
+    rng = np.random.default_rng(recipe.plan.seed)
+    parts = np.array([f"{source} {language}" for source, language in zip(rows.sources, rows.languages, strict=True)])
+    chosen = [rng.permutation(np.flatnonzero(parts == part))[: recipe.measured] for part in sorted(set(parts))]
     return rows.take(np.concatenate(chosen))
 
 
@@ -114,8 +113,8 @@ def _identity(scorer: TextScorer) -> dict[str, tuple[float, int, int]]:
     return out
 
 
-def _lost(rows: Rows, quantised: Scores, original: TextScorer) -> dict[str, float]:
-    some = np.random.default_rng(1).permutation(len(rows))[:3000]
+def _lost(rows: Rows, quantised: Scores, original: TextScorer, count: int) -> dict[str, float]:
+    some = np.random.default_rng(1).permutation(len(rows))[:count]
     full = original.score([rows.texts[i] for i in some])
     out = {}
     for column, name in enumerate(HARMS):

@@ -75,7 +75,7 @@ class FirstStage:
     work: Path
 
 
-def teach(stage: FirstStage, rows: int = 90_000) -> None:
+def teach(stage: FirstStage, rows: int = 50_000) -> None:
     """Score training texts with the full model."""
     recipe = RECIPES["text-en"]
     texts = collect(stage.data, recipe.mix, written=recipe.written, seed=recipe.plan.seed + 1).texts[:rows]

@@ -56,7 +56,7 @@ def clean_lines(recipe: Recipe, data: Path) -> Rows:
             and (source != "goemotions" or rows.targets[i, neutral] >= 1)
             and not HOT.search(rows.texts[i])
         ]
-        chosen += rng.permutation(np.array(there, np.int64))[:count].tolist()
+        chosen += rng.permutation(np.array(there, np.int64))[: count * recipe.measured // 1000].tolist()
     return rows.take(chosen)
 
 

@@ -114,7 +114,7 @@ class EvaluationReport:
         ]
         lines += [
             f"| {f.label} | {f.part} | {f.positives} / {f.negatives} | {_span(f.auc)} | {_span(f.ap)} | "
-            f"{f.threshold:.2f} | {_plain(f.precision)} | {_plain(f.recall)} | {_plain(f.f1)} | {f.ece:.3f} |"
+            f"{f.threshold:.4f} | {_plain(f.precision)} | {_plain(f.recall)} | {_plain(f.f1)} | {f.ece:.3f} |"
             for f in self.figures
             if f.part.startswith(tuple(parts))
         ]
