@@ -6,12 +6,13 @@ stop. `python -m models.text.build text-first`, after `text-en` is built.
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from models.text.calibrate import halves
+from models.text.evaluate import thin
 from models.text.export import quantise, to_onnx
 from models.text.labels import HARMS, LABELS
 from models.text.measure import clean_lines, labelled
@@ -75,7 +76,7 @@ class FirstStage:
     work: Path
 
 
-def teach(stage: FirstStage, rows: int = 50_000) -> None:
+def teach(stage: FirstStage, rows: int = 30_000) -> None:
     """Score training texts with the full model."""
     recipe = RECIPES["text-en"]
     texts = collect(stage.data, recipe.mix, written=recipe.written, seed=recipe.plan.seed + 1).texts[:rows]
@@ -126,8 +127,9 @@ def distil(stage: FirstStage, epochs: int = 6, seed: int = 17) -> None:
 
 def held_out(stage: FirstStage) -> Rows:
     """Return lines that neither stage has seen: half abuse-rich development rows, half clean chat."""
-    recipe = RECIPES["text-en"]
-    return concatenate([labelled(recipe, stage.data, tiers=("A", "A2", "B")), clean_lines(recipe, stage.data)])
+    recipe = replace(RECIPES["text-en"], measured=400)
+    rows = thin(labelled(recipe, stage.data, tiers=("A", "A2", "B")), recipe)
+    return concatenate([rows, clean_lines(recipe, stage.data)])
 
 
 def certain(full: TextScorer, first: TextScorer, rows: Rows, report: Path) -> dict[str, float]:

@@ -63,6 +63,6 @@ RECIPES = {
         anchors=10000,
         plan=Plan(epochs=0.475, rate=3e-4, batch=64, anchor=4.0),
         languages=("en", *WORLD),
-        measured=400,
+        measured=200,
     ),
 }
