@@ -24,7 +24,7 @@ from modgate.media.reference import AllowedHost, References
 from modgate.media.video import VideoReader
 from modgate.media.video import available as video_available
 from modgate.media.viewer import Viewer
-from modgate.rules import Document, Ruleset, compile_ruleset
+from modgate.rules import Document, Inspectors, Ruleset, compile_ruleset
 from modgate.rules.guard import asked_below_default
 from modgate.settings import ModelSettings, Settings
 from modgate.telemetry import GateObserver
@@ -46,6 +46,7 @@ class Engine:
         text: The full text model.
         cascade: The text model with a first stage before it, if there is one.
         faults: Drills in force.
+        inspectors: What earlier rulesets asked of the detectors.
     """
 
     runner: Runner
@@ -58,10 +59,11 @@ class Engine:
     readers: DecodePool | None = None
     video: VideoReader | None = None
     faults: tuple[str, ...] = ()
+    inspectors: Inspectors = field(default_factory=Inspectors)
 
     def compile(self, document: Document) -> Ruleset:
         """Compile rules for these detectors, with the drills in force. May take seconds; thread-safe."""
-        ruleset = self._with_full_model(compile_ruleset(document, self.detectors))
+        ruleset = self._with_full_model(compile_ruleset(document, self.detectors, reuse=self.inspectors))
         if self.texts is not None:
             ruleset = with_picture_text(ruleset, self.texts)
         return with_faults(ruleset, parse_faults(self.faults))

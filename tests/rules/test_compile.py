@@ -1,5 +1,6 @@
 """From documents to rulesets."""
 
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 
 from modgate.detectors.base import CheapInspector, Detector, Report, Subject, Tier
 from modgate.detectors.cheap import cheap_detectors
-from modgate.rules import RulesError, Ruleset, compile_ruleset, load_document, parse_document
+from modgate.rules import Inspectors, RulesError, Ruleset, compile_ruleset, load_document, parse_document
 from modgate.rules.ruleset import AllOf, AnyOf, FallbackPolicy, Leaf, Not, Verdict
 
 HEAD = """\
@@ -18,8 +19,13 @@ lists:
   sites: {kind: domains, entries: [evil.example]}
   bypass: {kind: sentences, entries: [pay me outside]}
   codes: {kind: patterns, entries: ['\\bfoo\\d+']}
+  broken: {kind: patterns, entries: [ok, '(', '(?<=a)b']}
+  no-sites: {kind: domains, entries: [evil.example, evil.example/path]}
 rules:
 """
+
+
+RULE_ON_WORDS = "  - {id: r, when: {words: {list: bad}}, then: {action: block}}\n"
 
 
 class Silent:
@@ -143,7 +149,7 @@ def test_blocked_senders_are_told_unless_the_rule_says_otherwise() -> None:
 @pytest.mark.parametrize(
     ("when", "expected"),
     [
-        ("{words: {list: bda}}", 'rules.yaml:8: rules[0].when.words.list: there is no list "bda"; did you mean bad?'),
+        ("{words: {list: bda}}", 'rules.yaml:10: rules[0].when.words.list: there is no list "bda"; did you mean bad?'),
         ("{words: {list: sites}}", '"sites" is a list of domains; words needs one of words; there are: bad'),
         ("{text: {label: insolt}}", 'no text model of this server has the label "insolt"; did you mean insult?'),
         (
@@ -153,6 +159,8 @@ def test_blocked_senders_are_told_unless_the_rule_says_otherwise() -> None:
         ("{pii: [emial]}", 'rules[0].when.pii[0]: "emial" is not a kind of personal detail; did you mean email?'),
         ("{image: {label: gore, at_least: 0.5}}", "this server has no image models; fetch them"),
         ("{pattern: {regex: '(?=a)b'}}", "invalid perl operator: (?=; RE2 has no look-around and no back-references"),
+        ("{pattern: {list: broken}}", '"(" of the list "broken" cannot be used (and 1 more entries): missing ): ('),
+        ("{domain: {list: no-sites}}", '"evil.example/path" of the list "no-sites" cannot be used: it is not a domain'),
         ("{pattern: {regex: 'a*'}}", "it matches the empty text, and so every message"),
     ],
 )
@@ -166,7 +174,7 @@ def test_problems_of_all_rules_are_told_together() -> None:
     rules = [f"{{id: r{i}, when: {{words: {{list: nix{i}}}}}, then: {{action: block}}}}" for i in range(3)]
     with pytest.raises(RulesError) as caught:
         ruleset(*rules)
-    assert [problem.line for problem in caught.value.problems] == [8, 9, 10]
+    assert [problem.line for problem in caught.value.problems] == [10, 11, 12]
 
 
 def test_a_draft_is_checked_and_asks_nothing() -> None:
@@ -203,6 +211,37 @@ def test_the_revision_changes_with_rules_lists_and_settings_only() -> None:
         HEAD.replace("[badword]", "[badword, other]") + "  - {id: r, when: {pii: [email]}, then: {action: block}}\n"
     )
     assert first != compile_ruleset(parse_document("rules.yaml", longer), detectors()).revision
+
+
+def test_what_is_asked_again_is_not_built_again() -> None:
+    """A change of one rule leaves the automaton of all words alone; a change of a list builds it anew."""
+    reuse, ours = Inspectors(), detectors()
+
+    def inspectors(text: str) -> dict[str, object]:
+        compiled = compile_ruleset(parse_document("rules.yaml", text), ours, reuse=reuse)
+        kept.append(compiled)
+        return {name: inspection.inspector for name, inspection in compiled.inspections.items()}
+
+    kept: list[Ruleset] = []
+    rule = "  - {id: r, when: {any: [{words: {list: bad}}, {pii: [email]}]}, then: {action: block}}\n"
+    first = inspectors(HEAD + rule)
+    second = inspectors(HEAD + rule.replace("block", "mask").replace("email", "phone"))
+    third = inspectors(HEAD.replace("[badword]", "[badword, other]") + rule)
+    assert second["words"] is first["words"]
+    assert second["pii"] is not first["pii"]
+    assert third["words"] is not first["words"]
+    assert third["pii"] is first["pii"]
+    ours["pii"] = cheap_detectors()["pii"]
+    assert inspectors(HEAD + rule)["pii"] is not first["pii"]
+
+
+def test_an_inspector_that_no_ruleset_holds_is_let_go() -> None:
+    """Keeping for reuse does not keep old lists in memory."""
+    reuse = Inspectors()
+    compiled = compile_ruleset(parse_document("rules.yaml", HEAD + RULE_ON_WORDS), detectors(), reuse=reuse)
+    kept = weakref.ref(compiled.inspections["words"].inspector)
+    del compiled
+    assert kept() is None
 
 
 def test_the_default_rules_compile_without_models() -> None:

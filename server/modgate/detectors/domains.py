@@ -209,17 +209,17 @@ def _listed(parents: Sequence[str], entries: frozenset[str], looks: Mapping[str,
     return 0.0, ""
 
 
-def _entry(entry: str) -> str:
-    """Return a list's entry as a folded host name.
+_ENTRY = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
 
-    Raises:
-        ValueError: If it is no domain.
-    """
-    bare = re.sub(r"^(?:\w+://)?(?:\*\.)?", "", entry.strip()).rstrip("/")
-    folded = fold_host(bare)
-    if not re.fullmatch(rf"(?:{_LABEL}\.)*{_LABEL}", folded):
-        raise ValueError(f'"{entry}" is not a domain; write e.g. evil.example')
-    return folded
+
+def _entry(entry: str) -> str:
+    """Return a list's entry as a folded host name: without scheme, `*.` and slash."""
+    return fold_host(re.sub(r"^(?:\w+://)?(?:\*\.)?", "", entry.strip()).rstrip("/"))
+
+
+def refusal(entry: str) -> str:
+    """Return why an entry is no domain, or nothing if it is one."""
+    return "" if _ENTRY.fullmatch(_entry(entry)) else "it is not a domain; write e.g. evil.example"
 
 
 class DomainDetector:
@@ -250,5 +250,8 @@ class DomainDetector:
         listed: dict[str, frozenset[str]] = {}
         unlisted: dict[str, frozenset[str]] = {}
         for question in questions:
+            for entry in question.entries:
+                if reason := refusal(entry):
+                    raise ValueError(f'"{entry}" cannot be used: {reason}')
             (listed if question.listed else unlisted)[question.label] = frozenset(map(_entry, question.entries))
         return DomainInspector(listed, unlisted)

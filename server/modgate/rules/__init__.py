@@ -3,6 +3,7 @@
 from modgate.rules.compile import compile_ruleset
 from modgate.rules.load import DEFAULT_RULES, Document, load_document, parse_document
 from modgate.rules.problems import Problem, RulesError
+from modgate.rules.reuse import Inspectors
 from modgate.rules.ruleset import Ruleset
 from modgate.rules.select import Selection, Selector
 from modgate.rules.watch import RulesSource
@@ -10,6 +11,7 @@ from modgate.rules.watch import RulesSource
 __all__ = [
     "DEFAULT_RULES",
     "Document",
+    "Inspectors",
     "Problem",
     "RulesError",
     "RulesSource",

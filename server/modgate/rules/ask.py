@@ -1,14 +1,16 @@
 """What each condition asks of which detector, and what its leaf must find for the condition to be true."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from modgate.detectors.base import Detector
 from modgate.detectors.domains import DomainQuestion
+from modgate.detectors.domains import refusal as domain_refusal
 from modgate.detectors.flood import FloodQuestion, Measure
 from modgate.detectors.patterns import PatternQuestion
+from modgate.detectors.patterns import refusal as pattern_refusal
 from modgate.detectors.pii import PiiQuestion
 from modgate.detectors.pii import Settings as PiiSettings
 from modgate.detectors.questions import ALIKE, LanguageQuestion, PictureList, SentenceList
@@ -90,6 +92,7 @@ class Ask:
     def __init__(self, document: Document, detectors: Mapping[str, Detector[Any]]) -> None:
         self._document = document
         self._detectors = detectors
+        self._refused: dict[str, list[tuple[str, str]]] = {}
         self._settings = PiiSettings(phone_regions=document.model.pii.phone_regions)
 
     def about(self, condition: Condition) -> tuple[str, Asked]:
@@ -138,16 +141,31 @@ class Ask:
         question = WordList(model.list, entries, MatchMode(item.match), item.obfuscation, item.allow)
         return Asked("words", (question,), (model.list,), 0.0, f"words {model.list}")
 
+    def _checked(self, loc: Loc, name: str, entries: tuple[str, ...], refusal: Callable[[str], str]) -> None:
+        """Refuse a list with entries that its detector cannot use, the first of them named."""
+        if name not in self._refused:
+            reasons = ((entry, refusal(entry)) for entry in entries)
+            self._refused[name] = [(entry, reason) for entry, reason in reasons if reason]
+        refused = self._refused[name]
+        if refused:
+            entry, reason = refused[0]
+            more = f" (and {len(refused) - 1} more entries)" if len(refused) > 1 else ""
+            raise Unanswerable(loc, f'"{entry}" of the list "{name}" cannot be used{more}: {reason}')
+
     def _pattern(self, model: PatternCondition) -> Asked:
         if model.list is not None:
-            entries = self._list("pattern", model.list, ListKind.PATTERNS, ("pattern", "list"))
+            loc = ("pattern", "list")
+            entries = self._list("pattern", model.list, ListKind.PATTERNS, loc)
+            self._checked(loc, model.list, entries, pattern_refusal)
             return Asked(
                 "pattern", (PatternQuestion(model.list, entries),), (model.list,), 0.0, f"pattern {model.list}"
             )
-        label = f"regex:{_short(model.regex or '')}"
-        return Asked(
-            "pattern", (PatternQuestion(label, (model.regex or "",)),), (label,), 0.0, f"pattern {model.regex}"
-        )
+        regex = model.regex or ""
+        reason = pattern_refusal(regex)
+        if reason:
+            raise Unanswerable(("pattern", "regex"), f'the pattern "{regex}" cannot be used: {reason}')
+        label = f"regex:{_short(regex)}"
+        return Asked("pattern", (PatternQuestion(label, (regex,)),), (label,), 0.0, f"pattern {regex}")
 
     def _text(self, model: TextCondition) -> Asked:
         at_least = self._label("text", model.label, model.at_least)
@@ -185,6 +203,7 @@ class Ask:
 
     def _domain(self, model: DomainCondition) -> Asked:
         entries = self._list("domain", model.list, ListKind.DOMAINS, ("domain", "list"))
+        self._checked(("domain", "list"), model.list, entries, domain_refusal)
         listed = model.mode == "listed"
         label = model.list if listed else f"not_listed:{model.list}"
         text = f"domain {'on' if listed else 'not on'} {model.list}"

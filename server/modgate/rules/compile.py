@@ -15,6 +15,7 @@ from modgate.rules.conditions import Condition as ConditionModel
 from modgate.rules.filters import compile_filters
 from modgate.rules.load import Document
 from modgate.rules.problems import Problem, RulesError
+from modgate.rules.reuse import Inspectors
 from modgate.rules.ruleset import (
     AllOf,
     AnyOf,
@@ -184,12 +185,12 @@ def _rule(model: RuleModel, defaults: Defaults, when: Condition) -> Rule:
     )
 
 
-def _inspections(document: Document, plan: _Plan, problems: list[Problem]) -> dict[str, Inspection]:
+def _inspections(document: Document, plan: _Plan, reuse: Inspectors, problems: list[Problem]) -> dict[str, Inspection]:
     inspections = {}
     for name in sorted(plan.questions, key=lambda n: (plan.detectors[n].tier, plan.detectors[n].cost_us)):
         detector = plan.detectors[name]
         try:
-            inspector = detector.configure(list(plan.questions[name]))
+            inspector = reuse.configure(detector, list(plan.questions[name]))
         except ValueError as error:
             loc = next(iter(plan.questions[name].values()))
             problems.append(document.problem("rules", plan.owners[name], loc, str(error)))
@@ -216,12 +217,15 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def compile_ruleset(document: Document, detectors: Mapping[str, AnyDetector]) -> Ruleset:
+def compile_ruleset(
+    document: Document, detectors: Mapping[str, AnyDetector], *, reuse: Inspectors | None = None
+) -> Ruleset:
     """Return the ruleset of `document`, with every detector configured for it. May take seconds.
 
     Args:
         document: A valid document with its lists.
         detectors: What this server can ask, by name.
+        reuse: Inspectors of earlier rulesets of the same detectors; what is asked again is not built again.
 
     Raises:
         RulesError: If rules name lists, labels or kinds that there are not, or a detector refuses a question.
@@ -251,7 +255,7 @@ def compile_ruleset(document: Document, detectors: Mapping[str, AnyDetector]) ->
         if not found:
             rules.append(_rule(rule, model.defaults, when))
     with _uncollected():
-        inspections = _inspections(document, plan, problems) if not problems else {}
+        inspections = _inspections(document, plan, reuse or Inspectors(), problems) if not problems else {}
     if problems:
         raise RulesError(problems)
     return Ruleset(
