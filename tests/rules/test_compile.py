@@ -247,5 +247,6 @@ def test_an_inspector_that_no_ruleset_holds_is_let_go() -> None:
 def test_the_default_rules_compile_without_models() -> None:
     """A server with no bundle at all still runs words, domains and contact details."""
     compiled = compile_ruleset(load_document("builtin:default"), cheap_detectors())
-    assert [rule.id for rule in compiled.rules] == ["slurs", "profanity", "bad-domains", "contact-details"]
+    ids = [rule.id for rule in compiled.rules]
+    assert ids == ["slurs", "incitement", "profanity", "bad-domains", "contact-details"]
     assert len(compiled.warnings) == 12
