@@ -1,6 +1,7 @@
 """A control plane for tests: the real services over a real channel, with rules that need no model."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ from modgate.settings import Settings
 from modgate.telemetry import Metrics
 from modgate.v1 import moderation_pb2, rules_pb2_grpc
 
-__all__ = ["BY_ANN", "ONE", "RULES", "TWO", "ControlPlane", "Refused", "request"]
+__all__ = ["BY_ANN", "ONE", "RULES", "TWO", "ControlPlane", "Refused", "request", "until"]
 
 BY_ANN = (("x-modgate-author", "ann"),)
 ONE = "id: one\nwhen: {pii: [email]}\nthen: {action: mask}\n"
@@ -43,6 +44,13 @@ def request(text: str, sender: str = "ann") -> moderation_pb2.ModerateRequest:
         sender=moderation_pb2.Sender(id=sender),
         conversation=moderation_pb2.Conversation(id="c", type=moderation_pb2.CONVERSATION_TYPE_GROUP),
     )
+
+
+async def until(true: Callable[[], bool]) -> None:
+    """Wait until something holds that nobody announces."""
+    async with asyncio.timeout(30):
+        while not true():  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.02)
 
 
 class ControlPlane:

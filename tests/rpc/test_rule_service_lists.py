@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 import pytest
-from tests.rpc.control_plane import BY_ANN, TWO, ControlPlane, Refused, request
+from tests.rpc.control_plane import BY_ANN, TWO, ControlPlane, Refused, request, until
 
 from modgate.v1 import moderation_pb2
 from modgate.v1 import rules_pb2 as pb
@@ -148,3 +148,18 @@ async def test_an_upload_that_breaks_a_rule_is_refused(plane: ControlPlane) -> N
     assert "rule two" in refused.violations[0][1]
     assert plane.gate.ruleset is before
     assert await entries(plane) == ["a+b"]
+
+
+async def test_uploads_at_once_are_bounded(plane: ControlPlane) -> None:
+    """The fifth is told to come back; when one is done there is room again."""
+    calls = [plane.stub.UploadList() for _ in range(4)]
+    for number, call in enumerate(calls):
+        await call.write(pb.UploadListRequest(list=pb.List(name=f"l{number}"), chunk=b"word\n"))
+    await until(lambda: plane.service._uploads._under_way == len(calls))
+    async with Refused.expected(grpc.StatusCode.RESOURCE_EXHAUSTED) as refused:
+        await upload(plane, b"word\n")
+    assert refused.reason == "UPLOADS_BUSY"
+    for call in calls:
+        await call.done_writing()
+        await call
+    assert (await upload(plane, b"word\n")).list.entry_count == 1
