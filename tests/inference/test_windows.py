@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modgate.inference.windows import MAX_WINDOWS, windows
+from modgate.inference.windows import MAX_WINDOWS, segments, windows
 
 
 def test_a_short_text_is_one_window() -> None:
@@ -30,3 +30,21 @@ def test_windows_are_few_full_and_reach_both_ends(length: int, size: int, overla
     assert starts == sorted(set(starts))
     if length <= size + (MAX_WINDOWS - 1) * max(1, size - overlap):
         assert all(after <= before + size for before, after in pairwise(starts))
+
+
+@given(st.text(alphabet="ab \u4f60", max_size=6_000))
+def test_segments_cover_a_text_in_order_and_overlap(text: str) -> None:
+    """Every code point of a text up to the window limit is in a segment, and neighbours share some."""
+    ranges = segments(text)
+    assert ranges[0][0] == 0
+    assert ranges[-1][1] == len(text)
+    for (_, end), (start, _) in pairwise(ranges):
+        assert start < end
+
+
+def test_a_segment_begins_and_ends_between_words() -> None:
+    """A long text of words is not cut inside of one."""
+    text = "word " * 400
+    for start, end in segments(text):
+        assert start == 0 or text[start - 1] == " "
+        assert end == len(text) or text[end] == " "

@@ -1,15 +1,17 @@
 """Detectors that read the text model: labels, sentiment and likeness to sentences, all from one forward pass."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from modgate.detectors.base import DetectorError, Finding, Problem, Report, Subject, Tier
+from modgate.detectors.base import DetectorError, Finding, Problem, Report, Span, Subject, Tier
 from modgate.detectors.questions import SentenceList
 from modgate.inference.manifest import Manifest
 from modgate.inference.text_model import TextModel, TextScores
+from modgate.inference.windows import segments
 
 __all__ = ["Scorer", "SentimentDetector", "SimilarDetector", "TextDetector", "sentiment_labels", "text_labels"]
 
@@ -110,18 +112,52 @@ class SimilarDetector:
         return _SimilarInspector(self._model, vectors)
 
 
+class _Piece(NamedTuple):
+    """The scores of a part of a message, or of a piece of a long one."""
+
+    part: str
+    span: Span | None
+    scores: TextScores
+
+
 class _Reader:
-    """Asks the model for the scores of every part of a message that has letters in it."""
+    """Asks the model for the scores of every part of a message that is not blank; of long ones piece by piece."""
 
     def __init__(self, scorer: Scorer) -> None:
         self._scorer = scorer
 
-    async def read(self, subject: Subject, deadline: float) -> list[tuple[str, TextScores]]:
-        scored: list[tuple[str, TextScores]] = []
-        for part, text in subject.parts.items():
-            if text and not text.isspace():
-                scored.append((part, await self._scorer.score(text, deadline)))
-        return scored
+    async def read(self, subject: Subject, deadline: float) -> tuple[list[_Piece], DetectorError | None]:
+        """Return what was scored, and what kept the rest from being scored, if anything did."""
+        wanted = [
+            (part, Span(start, end), text if end - start == len(text) else text[start:end])
+            for part, text in subject.parts.items()
+            if text and not text.isspace()
+            for start, end in segments(text)
+        ]
+        if len(wanted) == 1:
+            ((part, _, text),) = wanted
+            return [_Piece(part, None, await self._scorer.score(text, deadline))], None
+        answers = await asyncio.gather(
+            *(self._scorer.score(text, deadline) for _, _, text in wanted), return_exceptions=True
+        )
+        pieces: list[_Piece] = []
+        problem: DetectorError | None = None
+        for (part, span, text), answer in zip(wanted, answers, strict=True):
+            if isinstance(answer, TextScores):
+                whole = len(text) == len(subject.parts[part])
+                pieces.append(_Piece(part, None if whole else span, answer))
+            elif isinstance(answer, DetectorError):
+                problem = problem or answer
+            else:
+                raise answer
+        return pieces, problem
+
+
+def _finish(report: dict[str, list[Finding]], problem: DetectorError | None) -> Report:
+    found = {label: tuple(findings) for label, findings in report.items()}
+    if problem is not None:
+        raise DetectorError(problem.problem, str(problem), found)
+    return found
 
 
 class _LabelInspector:
@@ -131,16 +167,24 @@ class _LabelInspector:
         self._evidence = f"{model.name} {model.manifest.version}"
 
     async def inspect(self, subject: Subject, deadline: float) -> Report:
-        """Return a finding for every label and part with a score worth reporting."""
-        report: dict[str, tuple[Finding, ...]] = {}
-        for part, scores in await self._reader.read(subject, deadline):
+        """Return a finding for every label and piece of text with a score worth reporting.
+
+        Raises:
+            DetectorError: If a piece could not be scored in time, with what the others gave.
+        """
+        pieces, problem = await self._reader.read(subject, deadline)
+        report: dict[str, list[Finding]] = {}
+        for part, span, scores in pieces:
             for label, index in self._labels.items():
                 score = float(scores.probabilities[index])
-                if score >= _MIN_SCORE:
+                if score < _MIN_SCORE:
+                    continue
+                if span is not None:
+                    spans: tuple[Span, ...] = (span,)
+                else:
                     spans = (scores.spans[index],) if scores.spans else ()
-                    finding = Finding(label, min(score, 1.0), spans, part, self._evidence)
-                    report[label] = (*report.get(label, ()), finding)
-        return report
+                report.setdefault(label, []).append(Finding(label, min(score, 1.0), spans, part, self._evidence))
+        return _finish(report, problem)
 
 
 class _SimilarInspector:
@@ -149,15 +193,20 @@ class _SimilarInspector:
         self._vectors = vectors
 
     async def inspect(self, subject: Subject, deadline: float) -> Report:
-        """Return, for every list and part, the likeness to the nearest sentence."""
-        report: dict[str, tuple[Finding, ...]] = {}
-        for part, scores in await self._reader.read(subject, deadline):
+        """Return, for every list and piece of text, the likeness to the nearest sentence.
+
+        Raises:
+            DetectorError: If a piece could not be scored in time, with what the others gave.
+        """
+        pieces, problem = await self._reader.read(subject, deadline)
+        report: dict[str, list[Finding]] = {}
+        for part, span, scores in pieces:
             if scores.embedding is None:
                 raise DetectorError(Problem.ERROR, "the text model gave no embedding")
             for name, vectors in self._vectors.items():
                 likeness = vectors @ scores.embedding.T
                 best = int(likeness.max(axis=1).argmax())
-                score = float(likeness.max())
-                finding = Finding(name, min(max(score, 0.0), 1.0), (), part, f"entry {best + 1}")
-                report[name] = (*report.get(name, ()), finding)
-        return report
+                score = min(max(float(likeness.max()), 0.0), 1.0)
+                spans = () if span is None else (span,)
+                report.setdefault(name, []).append(Finding(name, score, spans, part, f"entry {best + 1}"))
+        return _finish(report, problem)
