@@ -91,7 +91,7 @@ _PEERS = {
             "/score", lambda text: {"text": [text]},
         ),
         _Peer(
-            "MLServer", ("mlserver",), ("mlserver", "start", "{folder}"), "/v2/models/scores/infer",
+            "MLServer", ("mlserver", "uvloop<0.22"), ("mlserver", "start", "{folder}"), "/v2/models/scores/infer",
             lambda text: {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": [text]}]},
             _mlserver_files,
         ),

@@ -11,7 +11,7 @@ class Scores:
     def __init__(self) -> None:
         self.scorer = Scorer()
 
-    @bentoml.api(route="/score", batchable=True, max_batch_size=8, max_latency_ms=50)
+    @bentoml.api(route="/score", batchable=True, max_batch_size=8, max_latency_ms=1_000)
     def score(self, text: list[str]) -> list[list[float]]:
         """Return the scores of a batch of texts."""
         return self.scorer.scores(text)
