@@ -16,7 +16,7 @@ import grpc
 import yaml
 from grpc_health.v1 import health_pb2
 
-__all__ = ["Running", "Usage", "modgate", "program", "serving"]
+__all__ = ["Running", "Usage", "at_ease", "modgate", "program", "serving"]
 
 _ROOT = Path(__file__).resolve().parents[1]
 _READY = re.compile(r"^modgate ready: moderation on (\S+?)[,;]")
@@ -147,7 +147,7 @@ def program(
     said, errors = folder / "stdout.log", folder / "stderr.log"
     with said.open("wb") as out, errors.open("wb") as err:
         process = subprocess.Popen(  # noqa: S603 - programs of this repository and the peers
-            command, stdout=out, stderr=err, cwd=folder, env={**os.environ, **(environment or {})}
+            at_ease(command), stdout=out, stderr=err, cwd=folder, env={**os.environ, **(environment or {})}
         )
     running = Running("", process)
     until = time.monotonic() + wait_s
@@ -160,6 +160,12 @@ def program(
     running.stop()
     tail = said.read_text(errors="replace")[-500:] + errors.read_text(errors="replace")[-2_000:]
     raise RuntimeError(f"{' '.join(command[:4])} ... did not start:\n{tail}")
+
+
+def at_ease(command: Sequence[str]) -> list[str]:
+    """Return the command at ordinary niceness, however much the generator is favoured."""
+    ahead = -os.getpriority(os.PRIO_PROCESS, 0)
+    return ["nice", "-n", str(ahead), *command] if ahead > 0 else list(command)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ from benchmarks._http import http_lines, post
 from benchmarks._load import Line, Phase, closed_loop, favour_this_process, open_loop
 from benchmarks._mix import requests, texts
 from benchmarks._options import common, settings_for, stem
-from benchmarks._process import Running, modgate
+from benchmarks._process import Running, at_ease, modgate
 from benchmarks._report import environment, finish, say, table
 
 _SERVERS = Path(__file__).parent / "peer_servers"
@@ -218,7 +218,7 @@ def _running(peer: _Peer, home: Path) -> Iterator[Running]:
         log = folder / "peer.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(  # noqa: S603 - the peer
-                command, stdout=sink, stderr=sink, cwd=folder, env={**os.environ, **own}
+                at_ease(command), stdout=sink, stderr=sink, cwd=folder, env={**os.environ, **own}
             )
         running = Running(f"127.0.0.1:{port}", process)
         try:
