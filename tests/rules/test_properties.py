@@ -133,6 +133,27 @@ def test_a_late_model_never_softens_a_finished_block(rules: list[dict[str, Any]]
         assert judge(groupless, text, None).verdict is Verdict.BLOCK
 
 
+def test_a_fallback_may_block_a_share_of_messages_and_repeats_agree() -> None:
+    """A third of the late messages is blocked, always the same ones; the others are sent and marked as fallbacks."""
+    rule = {"id": "r", "when": QUESTIONS[4], "then": {"action": "block"}, "on_timeout": "block", "block_fraction": 0.3}
+    document = parse_document("rules", json.dumps({"version": 1, "rules": [rule]}))
+    gate = Gate(compile_ruleset(document, {"text": Model(None)}))
+
+    async def judge_many() -> list[Verdict]:
+        decisions = [
+            await gate.judge(
+                Message(f"message-{n}", "hello", Sender("u"), Conversation("c")), arrived=0.0, deadline=1e12
+            )
+            for n in range(1000)
+        ]
+        assert all(decision.fallback is not None for decision in decisions)
+        return [decision.verdict for decision in decisions]
+
+    first = asyncio.run(judge_many())
+    assert 250 < first.count(Verdict.BLOCK) < 350
+    assert asyncio.run(judge_many()) == first
+
+
 @settings(max_examples=60, deadline=None)
 @given(text=texts, before=st.text(max_size=5), after=st.text(max_size=5))
 def test_a_mask_never_reveals_a_matched_character(text: str, before: str, after: str) -> None:

@@ -99,7 +99,7 @@ class Gate:
             if wanted and not shed:
                 return Undecided(case, plan, rules, wanted, explain)
             facts.problems.update(dict.fromkeys(wanted, Problem.OVERLOAD))
-            apply_fallbacks(result, facts)
+            apply_fallbacks(result, facts, message.id)
         if self._violations is not None and _violated(result):
             return Undecided(case, plan, rules, [], explain)
         return self._decide(case, result, _explain(plan, case) if explain else ())
@@ -110,7 +110,7 @@ class Gate:
         if wanted:
             await self._ask_models(case, rules, wanted)
         result = answer(rules, case.facts, case.subject.message.text)
-        apply_fallbacks(result, case.facts)
+        apply_fallbacks(result, case.facts, case.subject.message.id)
         earned = _NOTHING_EARNED
         violated = _violated(result)
         if self._violations is not None and violated:

@@ -1,5 +1,6 @@
 """From facts to an answer: true rules, merged masks, the strictest verdict, fallbacks for what stayed unknown."""
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -86,8 +87,11 @@ def answer(rules: Sequence[Rule], facts: Facts, text: str) -> Answer:
     )
 
 
-def apply_fallbacks(result: Answer, facts: Facts) -> None:
-    """Let the fallbacks of live rules that stayed unknown stand in for them, where they could still matter."""
+def apply_fallbacks(result: Answer, facts: Facts, message_id: str) -> None:
+    """Let the fallbacks of live rules that stayed unknown stand in for them, where they could still matter.
+
+    A rule may block a share of such messages only; which ones follows from the message's id, so a repeated call agrees.
+    """
     if result.verdict is Verdict.BLOCK:
         return
     open_rules = [rule for rule in result.unknown if rule.mode is Mode.LIVE and _could_matter(rule.effect, result)]
@@ -102,6 +106,8 @@ def apply_fallbacks(result: Answer, facts: Facts) -> None:
         reasons = {_REASONS[facts.problems.get(name, Problem.TIMEOUT)] for name in detectors}
         # With several reasons the stricter policy holds: one more failure must never let a message through.
         policy = max(rule.on_error if why is FallbackReason.ERROR else rule.on_timeout for why in reasons)
+        if rule.block_fraction < 1.0 and _place(message_id) >= rule.block_fraction:
+            policy = FallbackPolicy.SEND
         reason = max(reason, *reasons)
         if policy > applied:
             applied, blocking = policy, rule
@@ -111,6 +117,11 @@ def apply_fallbacks(result: Answer, facts: Facts) -> None:
         result.verdict = Verdict.BLOCK
         result.masked_text = ""
         result.notice = blocking.effect.notice
+
+
+def _place(message_id: str) -> float:
+    """Return a number from 0 to 1 that spreads messages evenly and is the same for the same message."""
+    return zlib.crc32(message_id.encode("utf-8", "surrogatepass")) / 2**32
 
 
 def _could_matter(effect: Effect, result: Answer) -> bool:

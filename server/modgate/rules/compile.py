@@ -182,6 +182,7 @@ def _rule(model: RuleModel, defaults: Defaults, when: Condition) -> Rule:
         on_error=_FALLBACKS[model.on_error or defaults.on_error],
         penalties=tuple(map(penalty_clause, model.penalties)),
         detectors=_needed(when),
+        block_fraction=defaults.block_fraction if model.block_fraction is None else model.block_fraction,
     )
 
 

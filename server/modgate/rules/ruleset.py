@@ -214,6 +214,7 @@ class Rule:
         on_error: If it stayed unknown because something broke.
         penalties: What repeated violations earn.
         detectors: Names of the detectors that its leaves need.
+        block_fraction: Share of the messages that a BLOCK fallback really blocks; the others are sent.
     """
 
     id: str
@@ -230,6 +231,7 @@ class Rule:
     on_error: FallbackPolicy
     penalties: tuple[PenaltyClause, ...] = ()
     detectors: frozenset[str] = frozenset()
+    block_fraction: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

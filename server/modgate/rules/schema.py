@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from modgate.message import ConversationType
 from modgate.rules.conditions import Condition
 from modgate.rules.ruleset import Mode, PenaltyType, SanctionScope
-from modgate.rules.values import Duration, Name, Names, Strict
+from modgate.rules.values import Duration, Fraction, Name, Names, Strict
 
 __all__ = [
     "Action",
@@ -290,6 +290,9 @@ class RuleModel(Strict):
     then: Then = Field(examples=[{"action": "block"}])
     on_timeout: Fallback | None = Field(default=None, description="If the answer is late.", examples=["send"])
     on_error: Fallback | None = Field(default=None, description="If a detector breaks.", examples=["send"])
+    block_fraction: Fraction | None = Field(
+        default=None, description="Share of the messages that a `block` fallback really blocks.", examples=[0.5]
+    )
     penalties: tuple[PenaltyModel, ...] = Field(
         default=(), max_length=20, examples=[[{"after": 5, "within": "1m", "impose": "mute", "for": "1h"}]]
     )
@@ -308,6 +311,11 @@ class Defaults(Strict):
 
     on_timeout: Fallback = Field(default="send", examples=["send"])
     on_error: Fallback = Field(default="send", examples=["send"])
+    block_fraction: Fraction = Field(
+        default=1.0,
+        description="Share of the messages that `block` fallbacks really block; by message id, so repeats agree.",
+        examples=[1.0],
+    )
     mask: Mask = Mask()
     notice: NoticeModel = NoticeModel()
 
