@@ -71,6 +71,8 @@ async def test_a_list_lives_from_the_command_line(run: Run) -> None:
     assert await run("lists", "get", "bad") == "worseword\nthirdword\n"
     assert "2 entries" in await run("lists", "get", "bad", "--out", "DIR/again.txt")
     assert "uploaded again, 2 entries" in await run("lists", "upload", "again", "DIR/again.txt", "--kind", "domains")
+    rows = [line.split("\t") for line in (await run("lists", "list")).splitlines()]
+    assert [row[:4] for row in rows[1:]] == [["again", "domains", "2", "1"], ["bad", "words", "2", "3"]]
     told = [json.loads(line) for line in (await run("lists", "list", "--json")).splitlines()]
     assert [(item["name"], item["yaml"]) for item in told] == [("again", "kind: domains\n"), ("bad", "kind: words")]
     assert "is used by two" in await run("lists", "delete", "bad", fails=True)

@@ -6,7 +6,18 @@ import typer
 from click import ClickException
 from click.exceptions import Abort
 
-from modgate.cli import check, lists, models, rules, serving, testing
+from modgate.cli import (
+    check,
+    history,
+    lists,
+    models,
+    penalties,
+    review,
+    rules,
+    sanctions,
+    serving,
+    testing,
+)
 from modgate.cli.errors import EXIT_CODES, Failure
 
 __all__ = ["app", "main"]
@@ -27,6 +38,10 @@ app.command("test")(testing.run_tests)
 app.command("diff")(testing.diff)
 app.add_typer(rules.app, name="rules")
 app.add_typer(lists.app, name="lists")
+app.add_typer(review.app, name="review")
+app.add_typer(history.app, name="history")
+app.add_typer(sanctions.app, name="sanctions")
+app.add_typer(penalties.app, name="penalties")
 app.add_typer(models.app, name="models")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, BinaryIO
 
 import typer
+import yaml
 from rich.console import Console
 from rich.progress import Progress
 
@@ -48,18 +49,14 @@ def list_lists(
     if as_json:
         print_json(found)
         return
-    rows = (
-        (
-            item.name,
-            f"{item.entry_count:,}",
-            str(item.revision),
-            when(item.changed_at) if item.HasField("changed_at") else "",
-            item.author,
-            ", ".join(item.yaml.split("\n")).strip(", "),
-        )
-        for item in found
-    )
-    show("lists", ("name", "entries", "revision", "changed", "author", "settings"), rows)
+    show("lists", ("name", "kind", "entries", "revision", "changed", "author", "description"), map(_row, found))
+
+
+def _row(item: pb.List) -> tuple[str, ...]:
+    settings = yaml.safe_load(item.yaml)
+    changed = when(item.changed_at) if item.HasField("changed_at") else ""
+    told = (f"{item.entry_count:,}", str(item.revision), changed, item.author)
+    return item.name, str(settings.get("kind", "")), *told, str(settings.get("description", ""))
 
 
 @app.command()
