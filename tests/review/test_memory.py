@@ -92,6 +92,24 @@ async def test_a_sanction_that_never_reached_the_store_is_in_force_after_a_resta
     await again.stop()
 
 
+async def test_a_lifted_sanction_does_not_come_back_from_the_journal(tmp_path: Path, decide: Any, clock: Clock) -> None:
+    """The journal still has what a moderator lifted meanwhile; after a restart the user may post all the same."""
+    memory = Memory(StorageSettings(folder=tmp_path), now=clock)
+    await memory.start()
+    for number in range(1, 6):
+        await judge(memory, decide, number, clock)
+    assert await memory.flush()
+    (sanction,), _ = await memory.registry.page(limit=10)
+    clock.at += 1
+    await memory.registry.lift(sanction.id, author="mo", reason="")
+    await memory.stop()
+    again = Memory(StorageSettings(folder=tmp_path), now=clock)
+    assert len(again._undrained_sanctions()) == 1
+    await again.start()
+    assert again.book.standing(make_message("m9"), clock.at + 1) is None
+    await again.stop()
+
+
 async def test_two_gates_never_share_a_folder(tmp_path: Path) -> None:
     """The second one is told what to do."""
     memory = Memory(StorageSettings(folder=tmp_path))

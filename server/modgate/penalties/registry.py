@@ -175,7 +175,8 @@ class SanctionRegistry:
     async def sync(self) -> int:
         """Copy what changed in the store since the last time into the book; return how much of it was new.
 
-        The first time, everything in force is copied. Transactions may become visible late, so each look overlaps
+        The first time, everything is copied that would be in force, had it not been lifted: an older copy may have
+        come from the journal. Transactions may become visible late, so each look overlaps
         with the one before.
         """
         now_ms = int(self._now() * 1000)
@@ -183,8 +184,6 @@ class SanctionRegistry:
         since = max(0, self._seen_ms - _OVERLAP_MS)
         in_force = (table.c.expires_ms.is_(None)) | (table.c.expires_ms > now_ms)
         query = select(table).where(table.c.changed_ms >= since, in_force)
-        if since == 0:
-            query = query.where(table.c.lifted_ms.is_(None))
         erased_since = max(0, self._erased_ms - _OVERLAP_MS)
 
         def work(connection: Connection) -> tuple[Sequence[Row[Any]], set[str]]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 
 from modgate.gate.ports import Violations
 from modgate.penalties.book import SanctionBook
@@ -94,6 +95,7 @@ class Memory:
         self._tasks: list[asyncio.Task[None]] = []
         self._late: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._trouble = ""
 
     @property
     def violations(self) -> Violations:
@@ -205,8 +207,11 @@ class Memory:
             await asyncio.to_thread(self._drain.flush, _RETRY)
             await self.registry.sync()
             restored = await self.database.call(lambda c: restore_violations(c, self._local, rules, self._now()))
-        except StoreError as error:
-            self._log.warning("store away, going on without it", error=str(error))
+        except (StoreError, SQLAlchemyError) as error:
+            # Said once, not every two seconds: what is wrong with a store may last.
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                self._log.warning("store away, going on without it", error=self._trouble)
             return False
         self._log.info("memory open", sanctions=len(self.book), violations=restored)
         return True
@@ -223,7 +228,7 @@ class Memory:
                 await asyncio.sleep(seconds)
                 try:
                     await work()
-                except StoreError as error:
+                except (StoreError, SQLAlchemyError) as error:
                     self._log.info("store away, trying again later", error=str(error))
 
         self._tasks.append(asyncio.create_task(run()))
