@@ -1,12 +1,12 @@
 """Writes decisions, flags, sanctions and the audit trail into the store, in one transaction a batch."""
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from modgate.penalties.sanction import Sanction
 from modgate.review.entry import DecisionRow, Entry, bounded, user_hash
@@ -31,10 +31,31 @@ _OPEN = 1
 
 
 def insert_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows, leaving out those whose key is there already."""
-    if rows:
-        insert: Callable[[Table], Any] = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        connection.execute(insert(table).on_conflict_do_nothing(), list(rows))
+    """Insert rows, leaving out those whose key is there already.
+
+    Each store is given all rows at once in the form that costs this process least: it shares the interpreter with the
+    event loop. For PostgreSQL that is one JSON text, which the server takes apart.
+
+    Args:
+        connection: An open transaction.
+        table: Where to.
+        rows: All with the same columns, in any order; columns that are left out get their default.
+    """
+    if not rows:
+        return
+    columns = tuple(rows[0])
+    named = ", ".join(columns)
+    # Names of tables and columns are ours; values are passed beside the statement.
+    if connection.dialect.name == "sqlite":
+        places = ", ".join("?" * len(columns))
+        statement = f"INSERT INTO {table.name} ({named}) VALUES ({places}) ON CONFLICT DO NOTHING"  # noqa: S608
+        connection.exec_driver_sql(statement, [tuple(row[column] for column in columns) for row in rows])
+        return
+    statement = (
+        f"INSERT INTO {table.name} ({named}) SELECT {named} "  # noqa: S608
+        f"FROM json_populate_recordset(NULL::{table.name}, %s::json) ON CONFLICT DO NOTHING"
+    )
+    connection.exec_driver_sql(statement, (json.dumps(rows),))
 
 
 def audit_row(kind: str, subject_id: str, event: str, at_ms: int, *, author: str, reason: str) -> dict[str, Any]:
