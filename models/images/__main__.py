@@ -2,11 +2,12 @@
 
 import sys
 
-from models.images import efficientnet_lite0, nsfwjs_mid
+from models.images import efficientnet_lite0, hate_symbols, nsfwjs_mid
 
 _RECIPES = {
     "nsfwjs-mid": nsfwjs_mid.build,
     "efficientnet-lite0": efficientnet_lite0.build,
+    "hate-symbols": hate_symbols.build,
 }
 
 

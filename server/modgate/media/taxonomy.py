@@ -48,7 +48,7 @@ TAXONOMY: Mapping[str, PictureLabel] = {
         PictureLabel("alcohol", "Bottles and glasses of alcoholic drinks", ("efficientnet-lite0",)),
         PictureLabel("gambling", "Slot machines", ("efficientnet-lite0",)),
         PictureLabel("drugs_tobacco", "Pill bottles, syringes, lighters", ("efficientnet-lite0",)),
-        PictureLabel("hate_symbol", "Symbols of hate groups", ()),
+        PictureLabel("hate_symbol", "The hooked cross of the Nazis", ("head-hate-symbol",)),
         PictureLabel("rude_gesture", "Rude hand signs", ()),
         PictureLabel(UNSAFE, "Any of the above", ("open-nsfw", "swiftformer-s")),
     )
