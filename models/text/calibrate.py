@@ -56,7 +56,13 @@ def calibrate(known: Measured, clean: NDArray[np.float32]) -> dict[str, LabelFac
     platt = {name: _platt(*_truths(known, name)) for name in HARMS}
     scores = {name: _sigmoid(platt[name], clean[:, LABELS.index(name)]) for name in HARMS}
     precise = {name: _precise(platt[name], *_truths(known, name)) for name in HARMS}
-    evident = {name: _evident(known, name) for name in HARMS}
+    # A label that disturbs clean chat, or misses its precision, at any threshold has not shown its quality either.
+    evident = {
+        name: _evident(known, name)
+        and precise[name] < HIGHEST
+        and float((scores[name] >= HIGHEST).mean()) < DISTURBED / 2
+        for name in HARMS
+    }
     counted = [name for name in HARMS if evident[name]]
     thresholds = _quiet(scores, precise, counted)
     facts = {}

@@ -50,7 +50,7 @@ SOURCES = """
 FAILURES = """
 - **Rare labels rest on written sentences.** There is next to no permissively licensed data for self-harm, violence,
   flirtation and direct threats; what the model knows of them comes from templates. Labels marked experimental had too
-  few collected positives to be judged, and stay out of default rules.
+  few collected positives to be judged, or fired on clean lines at any threshold, and stay out of default rules.
 - **Indirect abuse**, irony and dog whistles are mostly missed. Quoted abuse and counter-speech were trained on, and are
   still taken for abuse at times.
 - **Profanity that insults nobody** scores between clean and abusive on `toxic`; use `obscene` to act on it.

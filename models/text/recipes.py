@@ -52,6 +52,7 @@ RECIPES = {
         anchors=12000,
         plan=Plan(epochs=0.75, rate=3e-4, batch=64, anchor=4.0),
         languages=("en",),
+        measured=1000,
     ),
     "text-multi": Recipe(
         name="text-multi",
