@@ -87,7 +87,7 @@ class Server:
         self.metrics = f"127.0.0.1:{free_port()}"
         self.socket = f"unix:{folder / 'gate.sock'}"
         config = folder / "settings.yaml"
-        config.write_text(yaml.safe_dump({"recent_seconds": 0, **(settings or WORDS_ONLY)}))
+        config.write_text(yaml.safe_dump({"recent_seconds": 0, "storage": None, **(settings or WORDS_ONLY)}))
         command = [*prefix, sys.executable, "-m", "modgate", "serve", "--config", str(config)]
         command += ["--listen", "127.0.0.1:0", "--listen", self.socket, "--control", "127.0.0.1:0"]
         command += ["--metrics", self.metrics, *args]
