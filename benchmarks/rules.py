@@ -1,8 +1,8 @@
 """Rules under load: compiling 500 rules with 100,000 words, and finding those that matter to a message.
 
 `python -m benchmarks rules [--smoke] [--json FILE]` prints the figures and exits with 1 if one misses its aim.
-Model scores come from a stand-in that answers at once: what models cost is measured by other benchmarks. Figures that
-end in `_cpu_us` are processor time of the event loop's thread, which a busy machine hardly changes; others are
+Model scores come from a stand-in that answers at once: what models cost is measured by other benchmarks. Figures with
+`_cpu_` in their name are processor time of the event loop's thread, which a busy machine hardly changes; others are
 wall-clock.
 """
 
@@ -26,7 +26,8 @@ from modgate.message import Conversation, ConversationType, Message, Sender
 from modgate.rules import Document, Ruleset, compile_ruleset, load_document
 from modgate.rules.compile import AnyDetector
 
-AIMS = {"compile_s": 2.0, "evaluate_p99_cpu_us": 1000.0, "pattern_64KiB_ms": 10.0}
+AIMS = {"compile_cpu_s": 2.0, "evaluate_p99_cpu_us": 1000.0, "pattern_64KiB_cpu_ms": 10.0}
+"""In processor time: on an idle core the clock shows the same, on a busy machine it shows the neighbours."""
 LABELS = ("toxic", "insult", "threat", "identity_hate", "sexual", "spam")
 SWITCH_S = 0.0005
 """As the server sets it: how long a thread that compiles may keep the event loop waiting for the interpreter."""
@@ -209,15 +210,15 @@ async def during_reload(
 
 
 def pattern_ms() -> float:
-    """Return the worst time, in milliseconds, of the patterns that stall backtracking engines, on 64 KiB."""
+    """Return the worst processor time, in milliseconds, of the patterns that stall backtracking engines, on 64 KiB."""
     worst = 0.0
     text = "a" * 65_535 + "\u00e9"
     subject = Subject(Message("m", text, Sender("u"), Conversation("c")), {"text": text}, 0.0)
     for expression in BLOW_UPS:
         inspector = PatternDetector().configure([PatternQuestion("x", (expression,))])
-        started = time.perf_counter()
+        started = time.thread_time()
         inspector.inspect(subject)
-        worst = max(worst, (time.perf_counter() - started) * 1000)
+        worst = max(worst, (time.thread_time() - started) * 1000)
     return worst
 
 
@@ -229,6 +230,7 @@ def main(argv: list[str]) -> int:
     options = parser.parse_args(argv)
     rules, words, count = (50, 10_000, 500) if options.smoke else (500, 100_000, 5_000)
 
+    usual = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
     with tempfile.TemporaryDirectory() as folder:
         source, load_s = document(rules, words, Path(folder))
@@ -244,6 +246,7 @@ def main(argv: list[str]) -> int:
     asyncio.run(judge_all(gate, batch))
     whole, rules_only = asyncio.run(judge_all(gate, batch))
     steady_us, reload_us = asyncio.run(during_reload(gate, source, detectors, batch))
+    sys.setswitchinterval(usual)
     figures: dict[str, float | int | str] = {
         "rules": rules,
         "lists": 25,
@@ -260,7 +263,7 @@ def main(argv: list[str]) -> int:
         "steady_max_us": max(steady_us),
         "during_reload_p99_us": percentile(reload_us, 0.99),
         "during_reload_max_us": max(reload_us),
-        "pattern_64KiB_ms": pattern_ms(),
+        "pattern_64KiB_cpu_ms": pattern_ms(),
         "python": platform.python_version(),
         "machine": platform.processor() or platform.machine(),
     }
