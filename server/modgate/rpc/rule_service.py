@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from typing import Any, NoReturn, Protocol, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 import structlog
@@ -24,51 +24,17 @@ from modgate.rpc.translate import from_request, to_response
 from modgate.rpc.trial import TRIAL_SECONDS, judge_apart
 from modgate.rpc.validate import Limits, violations
 from modgate.rules import Ruleset
-from modgate.rules.records import StoredList, StoredRule
 from modgate.rules.stored import StoredRules
 from modgate.v1 import moderation_pb2, rules_pb2_grpc
 from modgate.v1 import rules_pb2 as pb
 
-__all__ = ["ReadableRules", "RuleService"]
+__all__ = ["RuleService"]
 
 T = TypeVar("T")
 
 _CHUNK_ENTRIES = 1_000
 """Entries of one message of GetList: at 500 characters each they stay below gRPC's usual limit of 4 MiB."""
 _RESERVE_SECONDS = 0.2
-
-
-class ReadableRules(Protocol):
-    """Rules that can be read, wherever they come from."""
-
-    @property
-    def revision(self) -> str:
-        """Revision of the ruleset in force."""
-        ...
-
-    async def rule(self, rule_id: str, revision: int = 0) -> StoredRule:
-        """Return a rule; raises `NotFoundError`."""
-        ...
-
-    async def rules(self, page_size: int = 0, after: str = "", mode: str = "") -> tuple[list[StoredRule], str]:
-        """Return a page of rules and the token of the next one."""
-        ...
-
-    async def rule_revisions(self, rule_id: str, page_size: int = 0, before: str = "") -> tuple[list[StoredRule], str]:
-        """Return a page of what a rule has been and the token of the next one; raises `NotFoundError`."""
-        ...
-
-    async def lists(self) -> list[StoredList]:
-        """Return all lists."""
-        ...
-
-    async def list_entries(self, name: str) -> tuple[StoredList, tuple[str, ...]]:
-        """Return a list and its entries; raises `NotFoundError`."""
-        ...
-
-    async def compile_alone(self, rule_id: str = "", text: str = "") -> Ruleset:
-        """Return a ruleset of one rule; raises `NotFoundError` and `RulesError`."""
-        ...
 
 
 class RuleService(rules_pb2_grpc.RuleServiceServicer):
@@ -91,7 +57,7 @@ class RuleService(rules_pb2_grpc.RuleServiceServicer):
         models: Mapping[str, Sequence[moderation_pb2.ModelVersion]],
         file: str = "",
     ) -> None:
-        self._rules: ReadableRules = source.readable
+        self._rules = source.readable
         self._stored = source.stored
         self._in_force = in_force
         self._limits = limits
