@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
@@ -27,3 +28,11 @@ def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() == 2
     database.close()
+
+
+@pytest.mark.parametrize("url", ["no address: hunter2", "mongodb://user:hunter2@host/name"])
+def test_an_address_that_cannot_be_used_is_refused_without_being_quoted(url: str) -> None:
+    """The operator learns what to write, and the log does not learn the password."""
+    with pytest.raises(ValueError, match=r"storage\.database") as refused:
+        Database(url)
+    assert "hunter2" not in str(refused.value)

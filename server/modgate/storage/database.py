@@ -13,7 +13,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine import Dialect
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, NoSuchModuleError, OperationalError
 
 from modgate.storage.breaker import CircuitBreaker
 
@@ -48,13 +48,24 @@ class Database:
         url: As SQLAlchemy reads it: `sqlite:///path` or `postgresql+psycopg://...`.
         deadline: Seconds that a piece of work may take if its caller says nothing else.
         threads: Pieces of work of the control plane at once.
+
+    Raises:
+        ValueError: The address is none, or its driver is not installed; the message never quotes the address.
     """
 
     def __init__(self, url: str, *, deadline: float = 5.0, threads: int = 4) -> None:
-        self._url = make_url(url)
+        try:
+            self._url = make_url(url)
+        except ArgumentError as error:
+            # Never quoted: it may hold a password.
+            raise ValueError("storage.database must look like postgresql://user:password@host/name") from error
         self._deadline = deadline
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
-        self._engine = _engine(self._url, threads)
+        try:
+            self._engine = _engine(self._url, threads)
+        except (ModuleNotFoundError, NoSuchModuleError) as error:
+            missing = "psycopg: pip install 'modgate[postgres]'" if "psycopg" in str(error) else "SQLite or PostgreSQL"
+            raise ValueError(f"storage.database needs {missing}") from error
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="modgate-store")
         self.breaker = CircuitBreaker(monotonic=time.monotonic)
 
