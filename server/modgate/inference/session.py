@@ -11,6 +11,9 @@ __all__ = ["Session"]
 
 Array = npt.NDArray[np.generic]
 
+# Builds of onnxruntime may report usage to their maker; nothing leaves a gate.
+ort.disable_telemetry_events()
+
 
 class Session:
     """One loaded model. `run` may be called by several threads at once.
