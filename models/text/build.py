@@ -5,7 +5,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -231,7 +231,7 @@ def write_bundle(job: Job, facts: dict[str, LabelFacts], card: str = "") -> None
         text={
             **TEXT,
             "pad_id": recipe.base.pad_id,
-            "embedding": "embedding",
+            **({"embedding": "embedding"} if recipe.embeds else {}),
             "languages": list(recipe.languages),
         },
         spdx="Apache-2.0",
@@ -239,6 +239,17 @@ def write_bundle(job: Job, facts: dict[str, LabelFacts], card: str = "") -> None
         provenance=f"{recipe.base.wheel.name}=={recipe.base.wheel.version}, fine-tuned by "
         f"`python -m models.text.build {recipe.name}`; see CARD.md",
     )
+
+
+def held_facts(bundle: Path) -> dict[str, LabelFacts]:
+    """Return what calibration found, from a bundle's manifest."""
+    manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())
+    return {
+        label.name: LabelFacts(
+            label.calibration.scale, label.calibration.offset, label.threshold, label.precision, label.experimental
+        )
+        for label in manifest.labels
+    }
 
 
 def measure(job: Job) -> None:
@@ -250,16 +261,13 @@ def measure(job: Job) -> None:
         ids = encode(tokenizer, [prefix + text for text in texts], 128)
         return embed(model, ids, job.recipe.base.pad_id).astype(np.float32)
 
+    if not job.recipe.embeds:
+        # It is measured all the same: the figures are the reason why it is not offered.
+        write_bundle(replace(job, recipe=replace(job.recipe, embeds=True)), held_facts(job.out))
     facts = evaluate(job.recipe, job.data, job.out, job.float32, original)
     facts.write(job.work / "evaluation.json")
     manifest = Manifest.model_validate_json((job.out / "manifest.json").read_bytes())
-    held = {
-        label.name: LabelFacts(
-            label.calibration.scale, label.calibration.offset, label.threshold, label.precision, label.experimental
-        )
-        for label in manifest.labels
-    }
-    write_bundle(job, held, card_of(job.recipe, facts, manifest, job.int8.stat().st_size))
+    write_bundle(job, held_facts(job.out), card_of(job.recipe, facts, manifest, job.int8.stat().st_size))
     print(facts.report.as_markdown())
 
 

@@ -25,6 +25,7 @@ STEEPEST, FLATTEST = 3.0, 0.3
 EVIDENCE = 30
 """Collected positives below which a label stays experimental."""
 EVIDENT_AUC = 0.85
+EVIDENT_MOOD = 0.7
 LOWEST, HIGHEST = 0.3, 0.9995
 
 
@@ -73,7 +74,8 @@ def calibrate(known: Measured, clean: NDArray[np.float32]) -> dict[str, LabelFac
         scale, offset = platt[name]
         facts[name] = LabelFacts(scale, offset, thresholds[name], right, experimental=not evident[name])
     temperature = _temperature(known)
-    facts.update({name: LabelFacts(temperature, 0.0, 0.6, None) for name in SENTIMENT})
+    doubtful = _mood_auc(known) < EVIDENT_MOOD
+    facts.update({name: LabelFacts(temperature, 0.0, 0.6, None, experimental=doubtful) for name in SENTIMENT})
     return facts
 
 
@@ -163,6 +165,16 @@ def _quiet(scores: Mapping[str, Floats], lowest: Mapping[str, float], counted: l
         else:
             high = share
     return best or at
+
+
+def _mood_auc(known: Measured) -> float:
+    """Return the mean AUC of negative, neutral and positive against the other two."""
+    rows = known.rows.weights[:, len(HARMS)] > 0
+    logits = known.logits[rows][:, len(HARMS) :].astype(np.float64)
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    truths = known.rows.targets[rows][:, len(HARMS) :] >= 0.5
+    return float(np.mean([auc(shares[:, i], truths[:, i]) for i in range(len(SENTIMENT))]))
 
 
 def _temperature(known: Measured) -> float:

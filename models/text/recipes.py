@@ -25,6 +25,7 @@ class Recipe:
         plan: Of the training loop.
         languages: ISO 639-1 codes that are evaluated.
         measured: Rows of a source and language that are calibrated or reported on, at most.
+        embeds: Whether the sentence embedding is good enough to be offered to `similar` conditions.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Recipe:
     plan: Plan
     languages: tuple[str, ...]
     measured: int = 1000
+    embeds: bool = True
 
 
 WORLD = ("ar", "de", "es", "fr", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru", "tr", "zh")
@@ -56,7 +58,7 @@ RECIPES = {
     ),
     "text-multi": Recipe(
         name="text-multi",
-        version="1.0.0",
+        version="0.1.0",
         base=SmallE5(layers=6, vocabulary=96000),
         mix=EVERY_LANGUAGE,
         written={"en": 0.3, **dict.fromkeys(WORLD, 0.6)},
@@ -65,5 +67,6 @@ RECIPES = {
         plan=Plan(epochs=0.475, rate=3e-4, batch=64, anchor=4.0),
         languages=("en", *WORLD),
         measured=200,
+        embeds=False,
     ),
 }
