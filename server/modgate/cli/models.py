@@ -1,13 +1,16 @@
 """`modgate models`: which bundles there are, and getting those that are not shipped."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 from modgate.cli.errors import Failure, expected
+from modgate.evaluation import evaluate_bundle
 from modgate.inference.bundle import Bundle, BundleError, find_bundles
 from modgate.inference.fetch import fetch_all
 from modgate.media.heads import HeadError, fit_head
@@ -71,3 +74,29 @@ def fit(
     measured = f"precision {report.precision:.2f} and recall {report.recall:.2f} on pictures left out"
     typer.echo(f"{report.path}: at {report.threshold:g} {measured} ({seen})")
     typer.echo(f"add {report.path.name} to models.images to use it")
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[str, typer.Argument(help="Name of a text bundle, or its folder.")],
+    data: Annotated[Path, typer.Option(help="Labelled rows: JSON lines or Parquet, a file or a folder.")],
+    bundles: BundlesOption = None,
+    rounds: Annotated[int, typer.Option(help="Of the bootstrap behind the confidence intervals.")] = 200,
+    parts: Annotated[str, typer.Option(help="Slices to show, by the beginning of their names, with commas.")] = "all",
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything that was measured as JSON.")] = False,
+) -> None:
+    """Measure a text bundle on labelled rows: AUC, AP, F1 at its thresholds, calibration, false positives."""
+    with expected():
+        found = find_bundles([bundles] if bundles else load_settings().models.bundles)
+        folder = Path(bundle) if Path(bundle).is_dir() else found.get(bundle)
+        if folder is None:
+            raise Failure(f"there is no bundle {bundle}; there are {', '.join(sorted(found))}", "models")
+        with Progress(transient=True) as progress:
+            task = progress.add_task("scoring", total=None)
+            report = evaluate_bundle(
+                folder,
+                data,
+                rounds=rounds,
+                progress=lambda done, total: progress.update(task, completed=done, total=total),
+            )
+    typer.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_markdown(parts.split(",")))
