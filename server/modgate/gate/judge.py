@@ -104,10 +104,17 @@ class Gate:
             return Undecided(case, plan, rules, [], explain)
         return self._decide(case, result, _explain(plan, case) if explain else ())
 
-    async def finish(self, undecided: "Undecided") -> Decision:
-        """Do what `begin` left: ask the models that matter, count violations. Decides by the message's deadline."""
+    async def finish(self, undecided: "Undecided", *, shed: bool = False) -> Decision:
+        """Do what `begin` left: ask the models that matter, count violations. Decides by the message's deadline.
+
+        Args:
+            undecided: What `begin` returned.
+            shed: Whether there is no capacity for models after all.
+        """
         case, plan, rules, wanted, explain = undecided
-        if wanted:
+        if shed:
+            case.facts.problems.update(dict.fromkeys(wanted, Problem.OVERLOAD))
+        elif wanted:
             await self._ask_models(case, rules, wanted)
         result = answer(rules, case.facts, case.subject.message.text)
         apply_fallbacks(result, case.facts, case.subject.message.id)

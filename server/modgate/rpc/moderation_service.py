@@ -174,8 +174,9 @@ class ModerationService:
             app_id = call.message.app_id
             permitted = self._permits.take(app_id)
             try:
-                if call.undecided is not None and permitted:
-                    decision = await self._gate.finish(call.undecided)
+                # Begun is never begun again: detectors that count, such as floods, would count twice.
+                if call.undecided is not None:
+                    decision = await self._gate.finish(call.undecided, shed=not permitted)
                 else:
                     decision = await self._gate.judge(
                         call.message,
