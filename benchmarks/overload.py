@@ -74,7 +74,9 @@ def _figures(report: dict[str, Any], multiples: list[float], phases: list[Phase]
     pressed = [p for m, p in zip(multiples, phases, strict=True) if 1 < m <= 10]
     at_half = [p for m, p in zip(multiples, phases, strict=True) if m <= 0.5]
     figures = {
-        "errors": float(sum(phase.errors for phase in phases)),
+        # DEADLINE_EXCEEDED is counted as late, which is what it is.
+        "errors": float(sum(phase.errors - phase.codes[4] for phase in phases)),
+        "deadlines_exceeded": float(sum(phase.codes[4] for phase in phases)),
         "answered_share": sum(phase.answered for phase in phases) / max(1, sum(phase.sent for phase in phases)),
         "late_up_to_10x": float(sum(phase.late for phase in pressed)),
         "calls_up_to_10x": float(sum(phase.sent for phase in pressed)),
