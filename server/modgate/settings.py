@@ -82,7 +82,7 @@ class LogSettings(_Group):
     level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity.")
     format: Literal["json", "console"] = Field("json", description="JSON lines, or lines for people.")
     decisions: Literal["all", "notable", "none"] = Field(
-        "notable", description="Which decisions are logged; notable is everything but a plain ALLOW."
+        "notable", description="Which decisions are logged; notable leaves out plain ALLOWs, overload included."
     )
     text: bool = Field(default=False, description="Whether decision log lines carry the text of messages.")
 

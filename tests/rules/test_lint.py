@@ -61,7 +61,7 @@ def test_a_sensible_file_has_no_warnings() -> None:
         (
             SHADOW_WITH_PENALTY,
             "penalties",
-            "a shadow rule earns nobody a penalty; they count once the rule is live",
+            "a shadow rule imposes nothing; its penalties are counted and recorded until it is live",
         ),
     ],
 )

@@ -21,6 +21,10 @@ from modgate.inference.estimate import ServiceTime
 
 __all__ = ["Lane", "Runner"]
 
+_LOOKED_AT = 64
+"""Jobs that a batch passes over, at most, in search of some that fit its first member."""
+_MOST_PADDING = 1.15
+
 
 class Lane(Protocol):
     """A model as the runner sees it."""
@@ -199,7 +203,7 @@ class Runner:
         dropped: list[_Job] = []
         unlike: list[_Job] = []
         largest = 0.0
-        while queue.jobs and len(batch) < lane.max_batch and len(unlike) < lane.max_batch:
+        while queue.jobs and len(batch) < lane.max_batch and len(unlike) < _LOOKED_AT:
             job = queue.pop()
             if job.future.cancelled():
                 continue
@@ -212,11 +216,11 @@ class Runner:
                 largest = job.units
                 continue
             size = max(largest, job.units) * (len(batch) + 1)
-            # The first member is the most urgent; what would pad too much, or make it late, waits for another batch.
+            # The first member is the most urgent; what would make it late waits for another batch.
             if size > lane.max_units or now + lane.service_time.predict(size) > batch[0].deadline:
                 unlike.append(job)
                 break
-            if max(largest, job.units) > 1.5 * min(batch[0].units, job.units) + 8:
+            if not _alike(batch[0].units, job.units):
                 unlike.append(job)
                 continue
             batch.append(job)
@@ -240,6 +244,11 @@ class Runner:
         _deliver(batch, results)
         if self._on_batch is not None:
             self._on_batch(lane.name, len(batch), seconds, units)
+
+
+def _alike(first: float, second: float) -> bool:
+    """Return whether two jobs fit one batch: all rows are padded to the longest, and padding is work for nothing."""
+    return max(first, second) <= _MOST_PADDING * min(first, second) + 1
 
 
 def _padded(batch: Sequence[_Job]) -> float:

@@ -25,6 +25,9 @@ __all__ = ["Journal", "ModerationService"]
 
 _SERVICE = "modgate.v1.ModerationService"
 _RESERVE_SHARE = 0.2
+_SHEDDING_LAG = 0.04
+"""Seconds that the event loop may be behind before models are not asked: a loop that cannot keep up with answers must
+not be given the work of queueing for scores that will come too late."""
 
 
 class Journal(Protocol):
@@ -154,7 +157,7 @@ class ModerationService:
             arrived=arrived,
             deadline=deadline,
             explain=request.explain,
-            shed=not self._permits.free(message.app_id),
+            shed=lag > _SHEDDING_LAG or not self._permits.free(message.app_id),
         )
         if isinstance(outcome, Decision):
             answer, keep = self._encode(outcome, request)

@@ -26,7 +26,7 @@ def _rule_warnings(rule: RuleModel) -> Iterator[tuple[Loc, str, str]]:
     questions = list(rule.when.questions(("when",)))
     keys = {key for key, _, _ in questions}
     if rule.mode is Mode.SHADOW and rule.penalties:
-        yield ("penalties",), "a shadow rule earns nobody a penalty", "they count once the rule is live"
+        yield ("penalties",), "a shadow rule imposes nothing", "its penalties are counted and recorded until it is live"
     if rule.then.action is Action.ALLOW and not rule.then.flag and not rule.penalties and rule.mode is Mode.LIVE:
         yield ("then",), "the rule only records its hits", "add flag: true, or mode: shadow to say that it is a trial"
     if keys and not keys & _MODELS and (rule.on_timeout or rule.on_error) == "block":

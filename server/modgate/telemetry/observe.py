@@ -8,7 +8,7 @@ import structlog
 
 from modgate.detectors.base import DetectorError
 from modgate.detectors.faults import FaultError
-from modgate.gate import Decision
+from modgate.gate import Decision, FallbackReason
 from modgate.rules.ruleset import Verdict
 from modgate.telemetry.catalogue import Metrics
 
@@ -24,7 +24,7 @@ class GateObserver:
         Args:
             metrics: The catalogue.
             log_text: Whether decision log lines carry the message's text.
-            log_decisions: `all`, `notable` (not a plain ALLOW) or `none`.
+            log_decisions: `all`, `notable` (no plain ALLOW, nor one under overload) or `none`.
         """
         self._log = structlog.get_logger("modgate.decision")
         self._log_text = log_text
@@ -52,7 +52,10 @@ class GateObserver:
                 (self._shadow_hits if shadow else self._hits)(rule).inc()
         if decision.fallback is not None:
             self._fallbacks.labels(decision.fallback.reason.name, decision.fallback.applied.name).inc()
-        notable = decision.verdict is not Verdict.ALLOW or decision.flagged or decision.fallback is not None
+        fallback = decision.fallback
+        # Under overload a line for every message would be more load; modgate_fallbacks_total counts them.
+        worth_telling = fallback is not None and fallback.reason is not FallbackReason.OVERLOAD
+        notable = decision.verdict is not Verdict.ALLOW or decision.flagged or worth_telling
         if self._log_all or (notable and self._log_notable):
             self._write(decision)
 
