@@ -51,7 +51,7 @@ class ModelSettings(_Group):
     )
     video: int = Field(0, ge=0, le=16, description="Processes that decode videos; needs the extra modgate[video].")
     workers: int = Field(0, ge=0, le=256, description="Threads that run models; 0 is one for each core of the quota.")
-    nice: int = Field(2, ge=0, le=19, description="How far below the event loop these threads are scheduled.")
+    nice: int = Field(10, ge=0, le=19, description="How far below the event loop these threads are scheduled.")
     cache_entries: int = Field(20_000, ge=0, description="Texts whose scores are kept, at about 3 kB each.")
 
     @field_validator("text", "ocr")

@@ -135,11 +135,12 @@ async def test_a_full_queue_refuses_at_once(runner: Runner) -> None:
     """If the work that waits leaves no time, the caller knows immediately and nothing is queued."""
     lane = Recording()
     async with Held(runner, lane):
-        waiting = [await queued(runner, lane, str(i), 0.05) for i in range(3)]
+        waiting = [await queued(runner, lane, str(i), FAR) for i in range(3)]
+        depth = runner.depth()
         with pytest.raises(DetectorError) as refused:
             await runner.submit(lane, "one too many", 1.0, 0.045)
         assert refused.value.problem is Problem.OVERLOAD
-        assert runner.depth() == 3
+        assert runner.depth() == depth == 3
     await asyncio.gather(*waiting)
 
 

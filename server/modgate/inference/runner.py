@@ -24,6 +24,8 @@ __all__ = ["Lane", "Runner"]
 _LOOKED_AT = 64
 """Jobs that a batch passes over, at most, in search of some that fit its first member."""
 _MOST_PADDING = 1.15
+_SLACK = 0.35
+"""Share of the time left that waiting work may not fill."""
 
 
 class Lane(Protocol):
@@ -141,16 +143,13 @@ class Runner:
             DetectorError: OVERLOAD at once if the work that waits leaves no time for this; TIMEOUT if its time came
                 before its turn; ERROR if the model failed.
         """
+        self.admit(lane, units, deadline)
         loop = asyncio.get_running_loop()
         cost = lane.service_time.predict(units)
         job = _Job(deadline, next(self._serial), units, payload, loop.create_future(), cost)
         with self._ready:
             if self._closed:
                 raise DetectorError(Problem.ERROR, "the models are shut down")
-            # However slow things look, a few jobs are always tried: only what runs can show that it got better.
-            if self.depth() >= 2 * self.workers and self._earliest_start() + cost > deadline:
-                lane.service_time.forgive()
-                raise DetectorError(Problem.OVERLOAD, f"{lane.name}: the queue leaves no time for this")
             queue = self._queues.get(lane.name)
             if queue is None:
                 queue = self._queues[lane.name] = _Queue(lane)
@@ -158,8 +157,23 @@ class Runner:
             self._ready.notify()
         return await job.future
 
-    def _earliest_start(self) -> float:
+    def admit(self, lane: Lane, units: float, deadline: float) -> None:
+        """Refuse work that would come too late, before anything is spent on it. Takes no lock.
+
+        Raises:
+            DetectorError: OVERLOAD.
+        """
+        # However slow things look, a few jobs are always tried: only what runs can show that it got better.
+        if self.depth() < 2 * self.workers:
+            return
         now = self._monotonic()
+        # A queue that is filled to the deadline answers everything at the last moment, and the way back makes it late.
+        latest = deadline - _SLACK * (deadline - now)
+        if self._earliest_start(now) + lane.service_time.predict(units) > latest:
+            lane.service_time.forgive()
+            raise DetectorError(Problem.OVERLOAD, f"{lane.name}: the queue leaves no time for this")
+
+    def _earliest_start(self, now: float) -> float:
         running = sum(max(0.0, until - now) for until in self._busy_until)
         waiting = sum(queue.backlog for queue in self._queues.values())
         return now + (running + waiting) / max(1, len(self._threads))

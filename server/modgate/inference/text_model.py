@@ -126,6 +126,8 @@ class TextModel:
 
     async def submit(self, text: str, deadline: float) -> TextScores:
         """Score one text past the cache."""
+        # About four characters are a token; good enough to see that there is no time, before any is spent.
+        self._runner.admit(self, 3 + len(text) / 4, deadline)
         # Tokenised before it is queued, in some 25 us: a batch of texts whose true lengths differ is mostly padding.
         rows, spans = self._cut(text, self._encode([text])[0])
         work = _Work(rows, spans)

@@ -197,11 +197,14 @@ class ModerationService:
 
     def _encode(self, decision: Decision, request: pb.ModerateRequest) -> tuple[bytes, bool]:
         """Return the answer to send, and whether a repeated call should get the same one."""
+        overloaded = decision.fallback is not None and decision.fallback.reason is FallbackReason.OVERLOAD
+        if overloaded:
+            self._shed.inc()
         if self._journal is not None:
             self._journal.before_reply(decision)
-            self._journal.after_reply(decision)
-        if decision.fallback is not None and decision.fallback.reason is FallbackReason.OVERLOAD:
-            self._shed.inc()
+            # What is kept at best effort is not kept at the cost of answers.
+            if not overloaded:
+                self._journal.after_reply(decision)
         asked = [self._models[detector] for detector in decision.timings if detector in self._models]
         models = {version.name: version for versions in asked for version in versions}.values() if asked else ()
         response = to_response(decision, request.request_id, tuple(models), explain=request.explain)
