@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.skipif(bool(WITHOUT), reason=WITHOUT)
 MODELS = {"models": {"bundles": bundles(), "images": []}}
 TEXT_RULE = "  - {id: insults, when: {text: {label: insult, at_least: 0.9}}, then: {action: block}}\n"
 BUDGET = 0.2
-ROUNDS = 10
+ROUNDS = 5
 """On a machine that is busy with other things the client itself comes late: one undisturbed round proves the point."""
 
 
@@ -75,11 +75,11 @@ def test_the_answer_comes_before_a_nearer_deadline_of_the_client(hanging: Server
             try:
                 answers = [timed(stub, f"hello {i}", deadline) for i in range(10)]
             except grpc.RpcError:
-                assert attempt < ROUNDS - 1, "no round of ten calls was answered in time"
-                continue
-            # gRPC ends a call at its deadline: that there is an answer at all proves that it came before.
+                answers = []
             assert all(answer.fallback.reason == pb.FALLBACK_REASON_TIMEOUT for _, answer in answers)
-            return
+            if answers and max(seconds for seconds, _ in answers) < deadline:
+                return
+            assert attempt < ROUNDS - 1, "no round of ten calls was answered in time"
 
 
 def test_the_drill_is_loud_in_the_log(hanging: Server) -> None:
