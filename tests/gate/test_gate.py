@@ -129,6 +129,22 @@ def test_without_a_permit_the_cheap_tier_still_decides() -> None:
     assert models["text"].asked == models["sentiment"].asked == 0
 
 
+def test_what_was_blocked_or_flagged_can_be_explained_afterwards() -> None:
+    """Rules that held are told for the moderators, also if the caller did not ask; what was let through is not."""
+
+    async def decide() -> tuple[Decision, Decision]:
+        gate = Gate(compiled(scripted_models()), clock=JumpingClock())
+        blocked = await gate.judge(message("badword"), arrived=0.0, deadline=DEADLINE)
+        return blocked, await gate.judge(message(), arrived=0.0, deadline=DEADLINE, shed=True)
+
+    blocked, clean = run(decide())
+    assert blocked.traces == ()
+    assert blocked.explain is not None
+    (told,) = blocked.explain()
+    assert (told.rule_id, told.outcome, told.when.outcome) == ("words", Outcome.TRUE, Outcome.TRUE)
+    assert clean.explain is None
+
+
 def test_a_message_in_flight_finishes_with_the_ruleset_that_it_began_with() -> None:
     """A swap between question and answer does not tear a decision; the next message gets the new rules."""
     models = scripted_models()

@@ -24,7 +24,7 @@ async def test_flagged_decisions_wait_oldest_first_with_their_text(shelf: Any, d
     assert [item.decision.text for item in items if item.decision] == ["first", "second"]
     assert items[1].decision is not None
     assert items[1].decision.details["matches"][0]["rule_id"] == "r"
-    assert items[1].decision.row["sender_name"] == "Ann"
+    assert items[1].decision.row.sender_name == "Ann"
     assert place == ""
 
 
@@ -108,7 +108,7 @@ async def test_a_report_joins_the_decision_about_its_message(shelf: Any, decide:
     shelf.put(decide(7, verdict=Verdict.MASK, rule="r"))
     item = await desk.report(REPORT)
     assert item.decision is not None
-    assert item.decision.row["sender_id"] == "ann"
+    assert item.decision.row.sender_id == "ann"
     assert (item.row["origin"], item.row["reason"], item.row["note"], item.text) == (
         "report",
         "spam",

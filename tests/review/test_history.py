@@ -1,14 +1,18 @@
 """The journal before the reply, the queue after it, and the drain behind both."""
 
 import itertools
+import json
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from modgate.gate import Decision, Outcome, RuleTrace, Trace
+from modgate.message import Media
 from modgate.review.archive import Archive
 from modgate.review.drain import Drain
 from modgate.review.history import History
@@ -27,7 +31,7 @@ class FlakyArchive(Archive):
     def write(self, entries: Any, journal: Any = None, *, deadline: float = 30.0) -> list[str]:
         if self.away:
             raise StoreAwayError("away")
-        ids = [entry["row"]["message_id"] for entry in entries if entry["row"]]
+        ids = [entry["row"].message_id for entry in entries if entry["row"]]
         if self.dislikes in ids:
             raise IntegrityError("insert", {}, ValueError("no"))
         self.batches.append(ids)
@@ -170,6 +174,62 @@ def test_one_bad_entry_does_not_hold_up_the_others(
     assert shelf.count("decisions") == 5
     assert history.counts.rejected == 1
     assert b'"m3"' in (journal.folder / "rejected.jsonl").read_bytes()
+
+
+def explained(decision: Decision, *, conditions: int = 1) -> Decision:
+    """Return the decision with something to tell of it."""
+    leaves = tuple(Trace("words", Outcome.TRUE) for _ in range(conditions))
+    told = RuleTrace("r", 1, shadow=False, outcome=Outcome.TRUE, when=Trace("any", Outcome.TRUE, children=leaves))
+    return replace(decision, explain=lambda: (told,))
+
+
+def stored_traces(shelf: Any, identity: str) -> Any:
+    """Return the explanation in the store."""
+    with shelf.database.transaction(write=False) as connection:
+        details = connection.exec_driver_sql(f"SELECT details FROM decisions WHERE id = '{identity}'").scalar_one()  # noqa: S608 - ours
+    return json.loads(details).get("traces")
+
+
+def test_explanations_are_stored_with_what_was_flagged_also_after_the_store_was_away(
+    start: Start, shelf: Any, archive: FlakyArchive, decide: Any
+) -> None:
+    """The message path only keeps how to explain; the draining thread explains, and a failed batch loses nothing."""
+    history, drain = start()
+    archive.away = True
+    history.before_reply(explained(decide(1, flagged=True, rule="r")))
+    history.before_reply(explained(decide(2, verdict=Verdict.BLOCK)))
+    assert not drain.flush(timeout=0.2)
+    archive.away = False
+    assert drain.flush(timeout=10)
+    for number in (1, 2):
+        (rule,) = stored_traces(shelf, decide(number).id)
+        assert (rule["rule_id"], rule["when"]["children"][0]["text"]) == ("r", "words")
+
+
+def test_an_explanation_is_bounded_and_one_that_fails_costs_nothing_else(start: Start, shelf: Any, decide: Any) -> None:
+    """A rule of ten thousand conditions does not fill the store; a bug in explaining leaves the decision as it is."""
+
+    def broken() -> tuple[RuleTrace, ...]:
+        raise LookupError
+
+    history, drain = start()
+    history.before_reply(explained(decide(1, flagged=True), conditions=10_000))
+    history.before_reply(replace(decide(2, flagged=True), explain=broken))
+    assert drain.flush()
+    (rule,) = stored_traces(shelf, decide(1).id)
+    assert 100 < len(rule["when"]["children"]) < 1_000
+    assert stored_traces(shelf, decide(2).id) is None
+    assert shelf.count("review_items") == 2
+
+
+def test_pictures_of_waiting_decisions_are_not_kept(journal: Journal, decide: Any) -> None:
+    """A store that is away must not keep megabytes of every message in memory."""
+    history = History(journal, HistorySettings(), TextSealer(), queue=10)
+    decision = decide(1)
+    history.after_reply(replace(decision, message=replace(decision.message, media=(Media("p", "image/png", b"x"),))))
+    (waiting,) = history._queue
+    assert isinstance(waiting, Decision)
+    assert waiting.message.media == ()
 
 
 def test_text_in_the_journal_is_sealed(tmp_path: Path, decide: Any) -> None:

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
-from modgate.gate import Decision, Match
+from modgate.gate import Decision, Match, Outcome, RuleTrace, Trace
 from modgate.message import Conversation, ConversationType, Message, Sender
 from modgate.review.memory import Memory
 from modgate.rpc.review_service import ReviewService
@@ -85,6 +86,22 @@ async def test_a_flagged_message_is_listed_with_all_that_a_moderator_needs(memor
     assert record.decided_at.seconds == NOW + 1
     assert record.ruleset_revision == "r9"
     assert (item.state, item.origin) == (review_pb2.REVIEW_STATE_OPEN, "rule")
+
+
+async def test_a_flagged_message_comes_with_its_explanation(memory: Memory, stub: Any) -> None:
+    """Why, condition by condition, also if the caller did not ask; and the steps that undid a disguise."""
+    leaf = Trace("words: insults", Outcome.TRUE, 1.0, 0.5)
+    told = RuleTrace(
+        "insults", 2, shadow=False, outcome=Outcome.TRUE, when=Trace("any", Outcome.TRUE, children=(leaf,))
+    )
+    flagged = decision(1)
+    disguised = replace(flagged.message, text="y\u200bou")
+    await keep(memory, replace(flagged, message=disguised, explain=lambda: (told,)))
+    (item,) = (await stub.ListFlagged(review_pb2.ListFlaggedRequest())).items
+    (rule,) = item.decision.explanation.rules
+    assert (rule.rule_id, rule.rule_revision, rule.outcome) == ("insults", 2, pb.OUTCOME_TRUE)
+    assert rule.when.children[0].text == "words: insults"
+    assert item.decision.explanation.steps
 
 
 async def test_approving_is_remembered_and_a_second_decision_is_aborted(memory: Memory, stub: Any) -> None:

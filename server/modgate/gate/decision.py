@@ -1,6 +1,6 @@
 """What the gate answers: one decision about one message, free of any transport's types."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import IntEnum, StrEnum
@@ -167,6 +167,7 @@ class Decision:
         timings: Seconds by detector, waiting included.
         ruleset_revision: The snapshot that judged.
         traces: Explanation, if it was asked for.
+        explain: Explains, of a blocked or flagged message, the rules that held or stayed unknown; takes its time.
         shadow_penalties: What rules in shadow would have imposed.
         penalties_degraded: Whether the shared counters could not be asked.
         sanction: What kept the sender from posting, if that is why the message is blocked.
@@ -188,6 +189,7 @@ class Decision:
     timings: Mapping[str, float] = field(default_factory=dict)
     ruleset_revision: str = ""
     traces: tuple[RuleTrace, ...] = ()
+    explain: Callable[[], tuple[RuleTrace, ...]] | None = field(default=None, compare=False, repr=False)
     shadow_penalties: tuple[Penalty, ...] = ()
     penalties_degraded: bool = False
     sanction: StandingSanction | None = None

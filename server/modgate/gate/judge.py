@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple, cast
 
 from modgate.detectors.base import CheapInspector, DetectorError, ModelInspector, Problem, Report, Subject, Tier
@@ -153,6 +154,7 @@ class Gate:
             timings=case.facts.elapsed,
             ruleset_revision=case.ruleset.revision,
             traces=traces,
+            explain=partial(_explain_hits, result, case) if result.flagged or result.verdict is Verdict.BLOCK else None,
             shadow_penalties=earned.shadow,
             penalties_degraded=earned.degraded,
             sanction=sanction,
@@ -251,6 +253,18 @@ def _wanted(case: _Case, result: Answer) -> list[str]:
         for name, inspection in case.ruleset.inspections.items()
         if name in wanted and inspection.tier is Tier.MODEL and name not in case.facts.problems
     ]
+
+
+def _explain_hits(result: Answer, case: _Case) -> tuple[RuleTrace, ...]:
+    # What stayed unknown tells something only if a fallback stood for it.
+    unknown = result.unknown if result.fallback is not None else ()
+    rules = dict.fromkeys((*result.hits, *result.shadow_hits, *unknown))
+    return tuple(_explain_rule(rule, case) for rule in rules)
+
+
+def _explain_rule(rule: Rule, case: _Case) -> RuleTrace:
+    tree = trace(rule.when, case.facts)
+    return RuleTrace(rule.id, rule.revision, rule.mode is not Mode.LIVE, tree.outcome, tree)
 
 
 def _explain(plan: Plan, case: _Case) -> tuple[RuleTrace, ...]:

@@ -1,6 +1,7 @@
 """Moves the journal and the queue into the store, in a thread of its own: group commit, exactly once, in order."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -37,7 +38,7 @@ class Drain:
         history: History,
         archive: Archive,
         *,
-        commit_every: float = 0.1,
+        commit_every: float = 0.25,
         on_flagged: Callable[[list[str]], None] | None = None,
     ) -> None:
         self._journal = journal
@@ -47,6 +48,7 @@ class Drain:
         self._on_flagged = on_flagged
         self._log = structlog.get_logger("modgate.history")
         self._stop = threading.Event()
+        self._stop_at = float("inf")
         self._wake = threading.Event()
         self._idle = threading.Condition()
         self._passes = 0
@@ -64,10 +66,11 @@ class Drain:
 
     def stop(self, timeout: float = 5.0) -> None:
         """Drain what is there, within a time in seconds, and end; what remains is drained after the next start."""
+        self._stop_at = time.monotonic() + timeout
         self._stop.set()
         self._wake.set()
         if self.started:
-            self._thread.join(timeout)
+            self._thread.join(timeout + 0.5)
 
     def flush(self, timeout: float = 5.0) -> bool:
         """Wait until everything that was appended before this call is in the store; False if that did not happen."""
@@ -114,16 +117,19 @@ class Drain:
             queued = self._history.take(_BATCH)
             if not lines and not queued:
                 return
+            entries = [decode(line) for line in lines]
             try:
-                self._store([decode(line) for line in lines], queued, reader.position)
+                self._history.explain(entries)
+                self._store(entries, queued, reader.position)
             except BaseException:
                 reader.rewind(start)
                 self._history.give_back(queued)
                 raise
+            self._history.stored(entries)
             self._history.counts.stored += len(lines) + len(queued)
             if reader.position.segment != start.segment:
                 self._journal.drained(reader.position)
-            if self._stop.is_set() and not lines:
+            if self._stop.is_set() and (not lines or time.monotonic() > self._stop_at):
                 return
 
     def _store(self, entries: list[Entry], queued: list[Entry], position: Position) -> None:

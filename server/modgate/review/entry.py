@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypedDict
+from typing import Any, NamedTuple, Protocol, TypedDict
 
 from modgate.gate.decision import Decision, Match, Penalty, RuleTrace, Trace
 from modgate.message import ConversationType
@@ -22,6 +22,8 @@ __all__ = [
     "decode",
     "encode",
     "entry_of",
+    "explain",
+    "explanation_of",
     "sanction_of",
     "sanction_row",
     "stored_decision",
@@ -33,6 +35,11 @@ CONVERSATION_TYPES = {None: 0, ConversationType.ONE_TO_ONE: 1, ConversationType.
 
 _LONGEST_NAME = 255
 _NAMES_AT_MOST = 200
+_NODES_AT_MOST = 500
+_LONGEST_EXPLANATION = 64 * 1024
+
+# Made once: `json.dumps` makes an encoder for every call that asks for other than its own separators.
+_to_json = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 
 class KeepPolicy(Protocol):
@@ -54,8 +61,8 @@ class KeepPolicy(Protocol):
         ...
 
 
-class DecisionRow(TypedDict):
-    """A row of `decisions`."""
+class DecisionRow(NamedTuple):
+    """A row of `decisions`, in the order of its columns."""
 
     id: str
     decided_ms: int
@@ -106,8 +113,9 @@ class StoredDecision:
 
 def bounded(name: str) -> str:
     """Return a name that every store takes: without NUL, at most 255 characters; a longer one ends in its hash."""
-    if "\x00" in name:
-        name = name.replace("\x00", "\N{REPLACEMENT CHARACTER}")
+    if len(name) <= _LONGEST_NAME and "\x00" not in name:
+        return name
+    name = name.replace("\x00", "\N{REPLACEMENT CHARACTER}")
     if len(name) <= _LONGEST_NAME:
         return name
     return f"{name[: _LONGEST_NAME - 65]}#{hashlib.sha256(name.encode()).hexdigest()}"
@@ -124,15 +132,15 @@ def entry_of(decision: Decision, policy: KeepPolicy, sealer: TextSealer) -> Entr
     sanctions = [sanction_row(earned_sanction(penalty, message, decision.decided_at)) for penalty in decision.penalties]
     if policy.decisions == "none":
         return Entry(row=None, names=[], sanctions=sanctions)
-    place, receiver = message.conversation, message.conversation.receiver
+    place, sender, receiver = message.conversation, message.sender, message.conversation.receiver
     kept = sealer.keep(message.text, policy.flagged_text if decision.flagged else policy.text, decision.id)
     row = DecisionRow(
         id=decision.id,
         decided_ms=int(decision.decided_at * 1000),
         app_id=bounded(message.app_id),
         message_id=bounded(message.id),
-        sender_id=bounded(message.sender.id),
-        sender_name=bounded(message.sender.name),
+        sender_id=bounded(sender.id),
+        sender_name=bounded(sender.name),
         receiver_id=bounded(receiver.id) if receiver is not None else "",
         conversation_id=bounded(place.id),
         conversation_name=bounded(place.name),
@@ -142,24 +150,48 @@ def entry_of(decision: Decision, policy: KeepPolicy, sealer: TextSealer) -> Entr
         ruleset_revision=decision.ruleset_revision,
         elapsed=round(decision.elapsed, 6),
         text_form=int(kept.form),
-        text=kept.value.replace("\x00", "\N{REPLACEMENT CHARACTER}"),
-        details=json.dumps(_details(decision), separators=(",", ":")),
+        text=kept.value.replace("\x00", "\N{REPLACEMENT CHARACTER}") if kept.value else "",
+        details=_details(decision),
     )
-    names = dict.fromkeys(
-        name for match in decision.matches for name in (f"rule:{match.rule_id}", f"label:{match.label}")
-    )
-    return Entry(row=row, names=[bounded(name) for name in list(names)[:_NAMES_AT_MOST]], sanctions=sanctions)
+    return Entry(row=row, names=_names(decision.matches) if decision.matches else [], sanctions=sanctions)
+
+
+def _names(matches: Sequence[Match]) -> list[str]:
+    names = dict.fromkeys(name for match in matches for name in (f"rule:{match.rule_id}", f"label:{match.label}"))
+    return [bounded(name) for name in list(names)[:_NAMES_AT_MOST]]
 
 
 def encode(entry: Entry) -> bytes:
     """Return an entry as the journal's bytes."""
-    return json.dumps(entry, separators=(",", ":")).encode()
+    return _to_json((entry["row"], entry["names"], entry["sanctions"])).encode()
+
+
+def explanation_of(decision: Decision) -> str:
+    """Return why a decision was made, as JSON for `explain`; empty if there is nothing to tell.
+
+    Rules that did not hold are left out unless the caller asked for them, and the rest is bounded: a moderator reads
+    it. It has the text of rules, never that of the message. Hundreds of microseconds: not for the event loop.
+    """
+    traces = decision.traces or (decision.explain() if decision.explain is not None else ())
+    room = _Room(_NODES_AT_MOST)
+    rules = [_rule(rule, room) for rule in traces if room.left > 0]
+    line = _to_json(rules) if rules else ""
+    return line if len(line) <= _LONGEST_EXPLANATION else ""
+
+
+def explain(entry: Entry, explanation: str) -> None:
+    """Put an explanation into an entry."""
+    row = entry["row"]
+    if row is None or not explanation:
+        return
+    known = row.details[1:-1]
+    entry["row"] = row._replace(details=f'{{{known}{"," if known else ""}"traces":{explanation}}}')
 
 
 def decode(line: bytes) -> Entry:
     """Return the entry of a line of the journal."""
-    entry: Entry = json.loads(line)
-    return entry
+    row, names, sanctions = json.loads(line)
+    return Entry(row=None if row is None else DecisionRow(*row), names=names, sanctions=sanctions)
 
 
 def sanction_row(sanction: Sanction) -> dict[str, Any]:
@@ -206,14 +238,14 @@ def stored_decision(row: Mapping[str, Any], sealer: TextSealer) -> StoredDecisio
     """Return a row of the store, with its text opened."""
     kept = KeptText(TextForm(row["text_form"]), row["text"])
     return StoredDecision(
-        row=DecisionRow(**{key: row[key] for key in DecisionRow.__annotations__}),  # type: ignore[typeddict-item]  # mypy does not follow computed keys
+        row=DecisionRow(*(row[column] for column in DecisionRow._fields)),
         text=sealer.open(kept, row["id"]),
         text_sha256=kept.value if kept.form is TextForm.HASH else "",
         details=json.loads(row["details"]),
     )
 
 
-def _details(decision: Decision) -> dict[str, object]:
+def _details(decision: Decision) -> str:
     details: dict[str, object] = {}
     if decision.matches:
         details["matches"] = [_match(match) for match in decision.matches]
@@ -228,9 +260,7 @@ def _details(decision: Decision) -> dict[str, object]:
         details["degraded"] = True
     if decision.sanction is not None:
         details["sanction_id"] = decision.sanction.sanction_id
-    if decision.traces and decision.flagged:
-        details["traces"] = [_rule(rule) for rule in decision.traces]
-    return details
+    return _to_json(details) if details else "{}"
 
 
 def _match(match: Match) -> dict[str, object]:
@@ -259,22 +289,32 @@ def _penalty(penalty: Penalty) -> dict[str, object]:
     }
 
 
-def _rule(rule: RuleTrace) -> dict[str, object]:
+class _Room:
+    """How many conditions may still be written."""
+
+    __slots__ = ("left",)
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+def _rule(rule: RuleTrace, room: _Room) -> dict[str, object]:
     return {
         "rule_id": rule.rule_id,
         "rule_revision": rule.rule_revision,
         "shadow": rule.shadow,
         "outcome": rule.outcome.name,
-        "when": _trace(rule.when),
+        "when": _trace(rule.when, room),
     }
 
 
-def _trace(node: Trace) -> dict[str, object]:
+def _trace(node: Trace, room: _Room) -> dict[str, object]:
+    room.left -= 1
     return {
-        "text": node.text,
+        "text": node.text[:_LONGEST_NAME],
         "outcome": node.outcome.name,
         "score": node.score,
         "threshold": node.threshold,
         "elapsed": node.elapsed,
-        "children": [_trace(child) for child in node.children],
+        "children": [_trace(child, room) for child in node.children if room.left > 0],
     }

@@ -1,16 +1,24 @@
 """What happens around a reply: a line in the journal before it, a place in the queue after it."""
 
+import time
 from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
 
 import structlog
 
 from modgate.gate.decision import Decision
-from modgate.review.entry import Entry, KeepPolicy, encode, entry_of
+from modgate.review.entry import Entry, KeepPolicy, decode, encode, entry_of, explain, explanation_of
 from modgate.rules.ruleset import Verdict
 from modgate.storage.journal import Journal, JournalError
 from modgate.storage.seal import TextSealer
 
 __all__ = ["History", "HistoryCounts"]
+
+_BREATH = 16
+"""Entries, of some microseconds each, that the draining thread makes at a time."""
+_UNEXPLAINED_AT_MOST = 2_000
+"""Decisions whose explanation waits in memory for the store; the journal has no room for it."""
 
 
 class HistoryCounts:
@@ -34,7 +42,11 @@ class HistoryCounts:
 
 
 class History:
-    """The fast side of the history; lives on the event loop.
+    """The fast side of the history; lives on the event loop, but for the methods that say otherwise.
+
+    A plain decision waits as it is and is written down by the draining thread, in bulk. While the store is away,
+    that thread turns what waits into bytes: tens of thousands of object graphs would be in the way of every garbage
+    collection.
 
     Args:
         journal: Takes what must not be lost.
@@ -48,7 +60,8 @@ class History:
         self._policy = policy
         self._sealer = sealer
         self._room = queue
-        self._queue: deque[Entry] = deque()
+        self._queue: deque[Decision | bytes] = deque()
+        self._unexplained: dict[str, Decision | str] = {}
         self._log = structlog.get_logger("modgate.history")
         self.counts = HistoryCounts()
 
@@ -59,6 +72,9 @@ class History:
         entry = entry_of(decision, self._policy, self._sealer)
         if entry["row"] is None and not entry["sanctions"]:
             return
+        if (decision.explain or decision.traces) and len(self._unexplained) < _UNEXPLAINED_AT_MOST:
+            # Before the line is there to be read.
+            self._unexplained[decision.id] = decision
         try:
             self._journal.append(encode(entry))
             self.counts.journaled += 1
@@ -67,30 +83,74 @@ class History:
             # One line a failure would fill the very disk that is full.
             if self.counts.journal_failures & (self.counts.journal_failures - 1) == 0:
                 self._log.error("journal failed", error=str(error), failures=self.counts.journal_failures)
-            self._enqueue(entry)
+            self._enqueue(encode(entry))
 
     def after_reply(self, decision: Decision) -> None:
         """Take any other decision into the queue, if all are kept; dropped and counted if the queue is full."""
         if self._policy.decisions == "all" and not _must_keep(decision):
-            self._enqueue(entry_of(decision, self._policy, self._sealer))
+            self._enqueue(decision if not decision.message.media else _without_media(decision))
 
     def take(self, at_most: int) -> list[Entry]:
         """Take entries out of the queue, oldest first. For the draining thread."""
-        return [self._queue.popleft() for _ in range(min(at_most, len(self._queue)))]
+        taken = []
+        for number in range(min(at_most, len(self._queue))):
+            if number % _BREATH == _BREATH - 1:
+                # Lets the event loop have the interpreter, which it would otherwise wait for as long as a thread may
+                # keep it.
+                time.sleep(0.0002)
+            taken.append(self._entry(self._queue.popleft()))
+        return taken
 
     def give_back(self, entries: list[Entry]) -> None:
-        """Put entries back in front, as far as there is room."""
+        """Put entries back in front, as far as there is room, and flatten what waits. For the draining thread."""
+        # What was added since they were taken out is younger and goes behind.
+        younger = [encode(self._entry(self._queue.popleft())) for _ in range(len(self._queue))]
+        waiting = [encode(entry) for entry in entries] + younger
         room = max(0, self._room - len(self._queue))
-        kept = entries[-room:] if room else []
-        self.counts.dropped += len(entries) - len(kept)
+        kept = waiting[-room:] if room else []
+        self.counts.dropped += len(waiting) - len(kept)
         self._queue.extendleft(reversed(kept))
+        for identity in list(self._unexplained):
+            self._explanation(identity)
 
-    def _enqueue(self, entry: Entry) -> None:
+    def explain(self, entries: Iterable[Entry]) -> None:
+        """Add to entries from the journal why they were decided as they were. For the draining thread."""
+        for entry in entries:
+            if entry["row"] is not None and entry["row"].id in self._unexplained:
+                explain(entry, self._explanation(entry["row"].id))
+
+    def stored(self, entries: Iterable[Entry]) -> None:
+        """Take note that entries from the journal are in the store. For the draining thread."""
+        for entry in entries:
+            if entry["row"] is not None:
+                self._unexplained.pop(entry["row"].id, None)
+
+    def _entry(self, waiting: Decision | bytes) -> Entry:
+        return decode(waiting) if isinstance(waiting, bytes) else entry_of(waiting, self._policy, self._sealer)
+
+    def _explanation(self, identity: str) -> str:
+        known = self._unexplained[identity]
+        if isinstance(known, str):
+            return known
+        try:
+            line = explanation_of(known)
+        except Exception as error:  # noqa: BLE001 - without it the decision is stored all the same
+            self._log.error("a decision cannot be explained", decision_id=identity, error=type(error).__name__)
+            line = ""
+        self._unexplained[identity] = line
+        return line
+
+    def _enqueue(self, waiting: Decision | bytes) -> None:
         if len(self._queue) >= self._room:
             self.counts.dropped += 1
             return
-        self._queue.append(entry)
+        self._queue.append(waiting)
 
 
 def _must_keep(decision: Decision) -> bool:
     return decision.verdict is Verdict.BLOCK or decision.flagged or bool(decision.penalties)
+
+
+def _without_media(decision: Decision) -> Decision:
+    # Megabytes each, and nothing of them is kept.
+    return replace(decision, message=replace(decision.message, media=()))

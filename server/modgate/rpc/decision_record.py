@@ -8,6 +8,7 @@ from google.protobuf import duration_pb2, timestamp_pb2
 from modgate.penalties.sanction import Sanction
 from modgate.review.desk import Item
 from modgate.review.entry import StoredDecision
+from modgate.text import fold
 from modgate.v1 import moderation_pb2 as pb
 from modgate.v1 import review_pb2, sanctions_pb2
 
@@ -18,32 +19,35 @@ def to_record(decision: StoredDecision) -> review_pb2.DecisionRecord:
     """Return a stored decision as the contract has it."""
     row, details = decision.row, decision.details
     record = review_pb2.DecisionRecord(
-        decision_id=row["id"],
-        decided_at=to_timestamp(row["decided_ms"]),
-        app_id=row["app_id"],
-        message_id=row["message_id"],
-        sender_id=row["sender_id"],
-        sender_name=row["sender_name"],
-        receiver_id=row["receiver_id"],
-        conversation_id=row["conversation_id"],
-        conversation_name=row["conversation_name"],
-        conversation_type=row["conversation_type"],  # type: ignore[arg-type]  # the store keeps the contract's numbers
-        verdict=row["verdict"],  # type: ignore[arg-type]  # the same
-        flagged=row["flagged"],
+        decision_id=row.id,
+        decided_at=to_timestamp(row.decided_ms),
+        app_id=row.app_id,
+        message_id=row.message_id,
+        sender_id=row.sender_id,
+        sender_name=row.sender_name,
+        receiver_id=row.receiver_id,
+        conversation_id=row.conversation_id,
+        conversation_name=row.conversation_name,
+        conversation_type=row.conversation_type,  # type: ignore[arg-type]  # the store keeps the contract's numbers
+        verdict=row.verdict,  # type: ignore[arg-type]  # the same
+        flagged=row.flagged,
         matches=[_match(match) for match in details.get("matches", ())],
         text=decision.text,
         text_sha256=decision.text_sha256,
-        ruleset_revision=row["ruleset_revision"],
+        ruleset_revision=row.ruleset_revision,
         penalties=[_penalty(penalty) for penalty in details.get("penalties", ())],
         shadow_penalties=[_penalty(penalty) for penalty in details.get("shadow_penalties", ())],
         sanction_id=details.get("sanction_id", ""),
-        elapsed=_duration(row["elapsed"]),
+        elapsed=_duration(row.elapsed),
     )
     if "fallback" in details:
         reason, applied, unfinished = details["fallback"]
         record.fallback.CopyFrom(pb.Fallback(reason=reason, applied=applied, unfinished=unfinished))
     if "traces" in details:
         record.explanation.rules.extend(_rule(rule) for rule in details["traces"])
+        # Of the text, so not stored beside it: whoever may read the text may see how its disguise was undone.
+        steps = fold(decision.text).steps() if decision.text else ()
+        record.explanation.steps.extend(pb.FoldStep(name=name, text=text) for name, text in steps)
     return record
 
 

@@ -88,7 +88,7 @@ class ReviewService(review_pb2_grpc.ReviewServiceServicer):
     ) -> review_pb2.BlockResponse:
         """Decide that an item must go."""
         item = await self._decide(request.id, ReviewState.BLOCKED, request.note, context)
-        blocked_before = item.decision is not None and item.decision.row["verdict"] == Verdict.BLOCK
+        blocked_before = item.decision is not None and item.decision.row.verdict == Verdict.BLOCK
         withdraw = bool(item.row["message_id"] or item.decision is not None) and not blocked_before
         return review_pb2.BlockResponse(item=to_item(item), withdraw=withdraw)
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 __all__ = ["Journal", "JournalError", "JournalReader", "Position"]
 
 _HEADER = 8
+_CHUNK = 256 * 1024
 _LONGEST_RECORD = 16 * 1024**2
 _SUFFIX = ".journal"
 
@@ -132,6 +133,9 @@ class JournalReader:
         self.position = position or Position(0, 0)
         self._fd = -1
         self._open_segment = 0
+        # Many records a read: every read gives up the interpreter's lock, and getting it back holds up the event loop.
+        self._chunk = b""
+        self._chunk_at = 0
         self.torn = 0
 
     def read(self, at_most: int, at_most_bytes: int = 4 * 1024**2) -> list[bytes]:
@@ -160,6 +164,7 @@ class JournalReader:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        self._chunk = b""
 
     def _next(self) -> bytes | None:
         while True:
@@ -194,16 +199,29 @@ class JournalReader:
         return True
 
     def _frame(self) -> bytes | None:
-        header = os.pread(self._fd, _HEADER, self.position.offset)
-        if len(header) < _HEADER:
+        header = self._bytes(_HEADER)
+        if header is None:
             return None
         length = int.from_bytes(header[:4])
         if length > _LONGEST_RECORD:
             return None
-        payload = os.pread(self._fd, length, self.position.offset + _HEADER)
-        if len(payload) < length or zlib.crc32(payload) != int.from_bytes(header[4:]):
+        frame = self._bytes(_HEADER + length)
+        if frame is None:
+            return None
+        payload = frame[_HEADER:]
+        if zlib.crc32(payload) != int.from_bytes(header[4:]):
+            # It may have been read while it was being written.
+            self._chunk = b""
             return None
         return payload
+
+    def _bytes(self, count: int) -> bytes | None:
+        """Return the bytes at the position, or None if there are not as many yet."""
+        start = self.position.offset - self._chunk_at
+        if start < 0 or start + count > len(self._chunk):
+            self._chunk = os.pread(self._fd, max(count, _CHUNK), self.position.offset)
+            self._chunk_at, start = self.position.offset, 0
+        return self._chunk[start : start + count] if start + count <= len(self._chunk) else None
 
 
 def _identity(folder: Path) -> str:
@@ -220,7 +238,9 @@ def _identity(folder: Path) -> str:
 
 
 def _segments(folder: Path) -> list[int]:
-    return sorted(int(path.stem) for path in folder.iterdir() if path.suffix == _SUFFIX)
+    # Asked several times a second while the event loop waits for the interpreter: no object for each name.
+    names = os.listdir(folder)  # noqa: PTH208
+    return sorted(int(name.removesuffix(_SUFFIX)) for name in names if name.endswith(_SUFFIX))
 
 
 def _path(folder: Path, number: int) -> Path:

@@ -169,6 +169,7 @@ erasures = Table(
     metadata,
     Column("user_hash", String(64), primary_key=True, nullable=False, comment="SHA-256 of app id, NUL, user id"),
     Column("at_ms", BigInteger, nullable=False),
+    Index("ix_erasures_at", "at_ms"),
     sqlite_with_rowid=False,
 )
 
