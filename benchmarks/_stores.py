@@ -15,7 +15,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["MissingServerError", "ToxicProxy", "free_port", "postgres", "valkey"]
+from benchmarks._process import Usage
+
+__all__ = ["MissingServerError", "Postgres", "ToxicProxy", "free_port", "postgres", "valkey"]
 
 _START_SECONDS = 30.0
 
@@ -31,9 +33,42 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+class Postgres:
+    """A PostgreSQL that runs; called with a name, it makes an empty database and returns its address."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", port: int, psql: list[str]) -> None:
+        self._process = process
+        self._port = port
+        self._psql = psql
+
+    def __call__(self, name: str) -> str:
+        """Make a database."""
+        if not self.ask(f"CREATE DATABASE {name}"):
+            raise RuntimeError(f"cannot make the database {name}")
+        return f"postgresql://modgate@127.0.0.1:{self._port}/{name}"
+
+    def ask(self, query: str) -> bool:
+        """Run a query of this repository and return whether that worked."""
+        command = [*self._psql, query, "postgres"]
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 - fixed
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Freeze the server and all that serve its connections: the kernel takes what is sent, nobody answers."""
+        family = Usage(self._process.pid).family()
+        for pid in family:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in reversed(family):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+
 @contextmanager
-def postgres() -> Iterator[Callable[[str], str]]:
-    """Run PostgreSQL and yield a function that makes an empty database and returns its address.
+def postgres() -> Iterator[Postgres]:
+    """Run PostgreSQL and yield it.
 
     Raises:
         MissingServerError: It is not installed.
@@ -48,20 +83,11 @@ def postgres() -> Iterator[Callable[[str], str]]:
         _run(initdb, "-D", str(data), "-A", "trust", "-U", "modgate", "--no-sync", "-E", "UTF8")
         command = [str(programs / "postgres"), "-D", str(data), "-p", str(port), "-k", str(folder)]
         settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=60"]
-        with _server([*command, *settings], port, signal.SIGINT):
+        with _server([*command, *settings], port, signal.SIGINT) as process:
             psql = [str(programs / "psql"), "-h", "127.0.0.1", "-p", str(port), "-U", "modgate", "-qAtc"]
-
-            def ask(query: str) -> bool:
-                command = [*psql, query, "postgres"]
-                return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 - fixed
-
-            def make(name: str) -> str:
-                if not ask(f"CREATE DATABASE {name}"):
-                    raise RuntimeError(f"cannot make the database {name}")
-                return f"postgresql://modgate@127.0.0.1:{port}/{name}"
-
-            _until(lambda: ask("SELECT 1"))
-            yield make
+            server = Postgres(process, port, psql)
+            _until(lambda: server.ask("SELECT 1"))
+            yield server
 
 
 @contextmanager
@@ -166,13 +192,13 @@ def _run(*command: str) -> None:
 
 
 @contextmanager
-def _server(command: list[str], port: int, stop: signal.Signals) -> Iterator[None]:
+def _server(command: list[str], port: int, stop: signal.Signals) -> Iterator["subprocess.Popen[bytes]"]:
     process = subprocess.Popen(  # noqa: S603 - fixed
         _unprivileged(command), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
     )
     try:
         _until(lambda: _listens(port))
-        yield
+        yield process
     finally:
         process.send_signal(stop)
         try:

@@ -10,9 +10,18 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from benchmarks._stores import MissingServerError, ToxicProxy, postgres, valkey
+from benchmarks._stores import MissingServerError, Postgres, ToxicProxy, postgres, valkey
 
-__all__ = ["MakeProxy", "database_url", "eventually", "postgres_url", "toxic_proxy", "valkey_url"]
+__all__ = [
+    "MakeProxy",
+    "Postgres",
+    "database_url",
+    "eventually",
+    "postgres_server",
+    "postgres_url",
+    "toxic_proxy",
+    "valkey_url",
+]
 
 MakeProxy = Callable[[str], Awaitable[tuple[ToxicProxy, str]]]
 
@@ -35,11 +44,17 @@ def _start(config: pytest.Config, name: str, server: Callable[[], AbstractContex
 
 
 @pytest.fixture
-def postgres_url(pytestconfig: pytest.Config) -> str:
+def postgres_server(pytestconfig: pytest.Config) -> Postgres:
+    """PostgreSQL itself, which can be frozen."""
+    server = _start(pytestconfig, "postgres", postgres)
+    assert isinstance(server, Postgres)
+    return server
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Postgres) -> str:
     """The address of an empty PostgreSQL database."""
-    make = _start(pytestconfig, "postgres", postgres)
-    assert callable(make)
-    return str(make(f"t{uuid.uuid4().hex}"))
+    return postgres_server(f"t{uuid.uuid4().hex}")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from tests.stores import database_url, postgres_url, valkey_url
+from tests.stores import database_url, postgres_server, postgres_url, valkey_url
 
 from modgate.gate import Decision, Match
 from modgate.message import Conversation, ConversationType, Message, Receiver, Sender
@@ -15,7 +15,7 @@ from modgate.rules.ruleset import Verdict
 from modgate.storage import Database, TextSealer
 from modgate.storage.settings import HistorySettings
 
-__all__ = ["database_url", "postgres_url", "valkey_url"]
+__all__ = ["database_url", "postgres_server", "postgres_url", "valkey_url"]
 
 START = 1_800_000_000.0
 

@@ -1,5 +1,6 @@
 """Everything put together: restarts, a store that is away, a fleet."""
 
+import asyncio
 import uuid
 from dataclasses import replace
 from datetime import timedelta
@@ -10,14 +11,14 @@ import pytest
 from pydantic import SecretStr
 from tests.penalties.conftest import make_message, make_rule
 from tests.review.conftest import START
-from tests.stores import MakeProxy, eventually, toxic_proxy
+from tests.stores import MakeProxy, Postgres, eventually, toxic_proxy
 
 from modgate.gate import Decision
 from modgate.penalties import earned_sanction
 from modgate.review import HistoryFilter
 from modgate.review.memory import Memory
 from modgate.rules.ruleset import PenaltyClause, PenaltyType, Verdict
-from modgate.storage import JournalError
+from modgate.storage import JournalError, StoreError
 from modgate.storage.settings import StorageSettings, ValkeySettings
 
 __all__ = ["toxic_proxy"]
@@ -152,6 +153,50 @@ async def test_a_gate_starts_without_its_store_and_catches_up(
     await eventually(lambda: memory.figures()["store_away"] == 0, 20)
     items, _ = await memory.desk.waiting(HistoryFilter(), limit=10)
     assert [item.row["message_id"] for item in items] == ["m1", "m2", "m3", "m4"]
+    await memory.stop()
+
+
+@pytest.mark.e2e
+async def test_a_frozen_store_holds_up_nobody_for_long(
+    tmp_path: Path, decide: Any, clock: Clock, postgres_url: str, postgres_server: Postgres
+) -> None:
+    """PostgreSQL frozen with its connections open: questions and stopping end in time, nothing is lost."""
+    settings = StorageSettings(folder=tmp_path, database=SecretStr(postgres_url), deadline=1.0)
+    memory = Memory(settings, now=clock)
+    await memory.start()
+    await judge(memory, decide, 1, clock)
+    assert await memory.flush()
+    with postgres_server.frozen():
+        for number in range(2, 5):
+            await judge(memory, decide, number, clock)
+        async with asyncio.timeout(10):
+            with pytest.raises(StoreError):
+                await memory.desk.waiting(HistoryFilter(), limit=10)
+        async with asyncio.timeout(10):
+            await memory.stop()
+    again = Memory(settings, now=clock)
+    await again.start()
+    assert await again.flush()
+    items, _ = await again.desk.waiting(HistoryFilter(), limit=10)
+    assert [item.row["message_id"] for item in items] == ["m1", "m2", "m3", "m4"]
+    await again.stop()
+
+
+@pytest.mark.e2e
+async def test_a_store_that_thaws_is_used_again(
+    tmp_path: Path, decide: Any, clock: Clock, postgres_url: str, postgres_server: Postgres
+) -> None:
+    """What was answered while PostgreSQL was frozen is stored when it goes on, once and in order, without a restart."""
+    memory = Memory(StorageSettings(folder=tmp_path, database=SecretStr(postgres_url), deadline=0.5), now=clock)
+    await memory.start()
+    with postgres_server.frozen():
+        for number in range(1, 4):
+            await judge(memory, decide, number, clock)
+        await eventually(lambda: memory.figures()["store_away"] == 1, 30)
+    await eventually(lambda: memory.figures()["store_away"] == 0, 30)
+    assert await memory.flush()
+    items, _ = await memory.desk.waiting(HistoryFilter(), limit=10)
+    assert [item.row["message_id"] for item in items] == ["m1", "m2", "m3"]
     await memory.stop()
 
 

@@ -36,6 +36,8 @@ __all__ = ["Memory"]
 
 _RETRY = 2.0
 _FLUSH = 30.0
+_STOP = 3.0
+"""Seconds that stopping may wait for the store."""
 
 
 class Memory:
@@ -125,11 +127,13 @@ class Memory:
         if self._stopping:
             return
         self._stopping = True
+        # From here on nobody waits long for a store that hangs; what is not stored stays in the journal.
+        self.database.give_up(_STOP)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._late, return_exceptions=True)
         self.watch.stop()
-        await asyncio.to_thread(self._drain.stop)
+        await asyncio.to_thread(self._drain.stop, _STOP)
         if self._shared is not None:
             with contextlib.suppress(*AWAY):
                 await self._shared.close()

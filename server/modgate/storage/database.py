@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 _MIGRATION_LOCK = 7_032_416_850_911
 _POSTGRES_PAUSE = 2
+_BEYOND_SERVER = 1.0
+"""Seconds that PostgreSQL has to say that it stopped a statement."""
 _SQLITE_STEPS = 20_000
 _VACUUM_PAGES = 2_000
 
@@ -60,9 +62,10 @@ class Database:
             # Never quoted: it may hold a password.
             raise ValueError("storage.database must look like postgresql://user:password@host/name") from error
         self._deadline = deadline
+        self._give_up_at = float("inf")
         self.is_sqlite = self._url.get_backend_name() == "sqlite"
         try:
-            self._engine = _engine(self._url, threads)
+            self._engine = _engine(self._url, threads, lambda: self._give_up_at)
         except (ModuleNotFoundError, NoSuchModuleError) as error:
             missing = "psycopg: pip install 'modgate[postgres]'" if "psycopg" in str(error) else "SQLite or PostgreSQL"
             raise ValueError(f"storage.database needs {missing}") from error
@@ -161,18 +164,27 @@ class Database:
         with self._engine.connect() as connection:
             yield connection.execution_options(modgate_bare=True)
 
+    def give_up(self, after: float = 0.0) -> None:
+        """Let no question wait for an answer of PostgreSQL beyond so many seconds from now: the process is ending."""
+        self._give_up_at = min(self._give_up_at, time.monotonic() + after)
+
     def close(self) -> None:
-        """Let go of threads and connections."""
+        """Let go of threads and connections, of questions under way as well."""
+        self.give_up()
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._engine.dispose()
 
     @contextlib.contextmanager
     def _limit(self, connection: Connection, seconds: float) -> Iterator[None]:
-        if not self.is_sqlite:
-            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}")
-            yield
-            return
         raw: Any = connection.connection.dbapi_connection
+        if not self.is_sqlite:
+            raw.patience = seconds + _BEYOND_SERVER
+            try:
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = {max(1, int(seconds * 1000))}")
+                yield
+            finally:
+                raw.patience = self._deadline
+            return
         until = time.monotonic() + seconds
         raw.set_progress_handler(lambda: time.monotonic() > until, _SQLITE_STEPS)
         try:
@@ -189,10 +201,10 @@ class Database:
             raise StoreAwayError(f"the store is away: {type(error.orig).__name__}") from error
 
 
-def _engine(url: URL, threads: int) -> Engine:
+def _engine(url: URL, threads: int, give_up_at: Callable[[], float]) -> Engine:
     if url.get_backend_name() != "sqlite":
         keepalive = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 2, "tcp_user_timeout": 5000}
-        return create_engine(
+        engine = create_engine(
             url,
             pool_size=threads + 2,
             max_overflow=0,
@@ -200,6 +212,11 @@ def _engine(url: URL, threads: int) -> Engine:
             pool_pre_ping=True,
             connect_args={"connect_timeout": _POSTGRES_PAUSE, **keepalive},
         )
+        # Imported late: the driver is an extra of the package.
+        from modgate.storage.patient import bound_waits  # noqa: PLC0415
+
+        bound_waits(engine, give_up_at)
+        return engine
     engine = create_engine(url, pool_size=threads + 2, max_overflow=0, connect_args={"timeout": 5.0})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
