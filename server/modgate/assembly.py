@@ -8,6 +8,7 @@ from typing import Any
 from modgate.detectors.base import Detector
 from modgate.detectors.cheap import cheap_detectors
 from modgate.detectors.faults import parse_faults, with_faults
+from modgate.detectors.flood import FloodDetector
 from modgate.detectors.image import ImageDetector
 from modgate.detectors.known_pictures import KnownPictureDetector
 from modgate.detectors.ocr import OcrReader
@@ -60,6 +61,14 @@ class Engine:
     video: VideoReader | None = None
     faults: tuple[str, ...] = ()
     inspectors: Inspectors = field(default_factory=Inspectors)
+
+    @property
+    def floods(self) -> FloodDetector:
+        """The flood detector, which counts."""
+        detector = self.detectors[FloodDetector.name]
+        if not isinstance(detector, FloodDetector):
+            raise TypeError("the flood detector was exchanged")
+        return detector
 
     def compile(self, document: Document) -> Ruleset:
         """Compile rules for these detectors, with the drills in force. May take seconds; thread-safe."""

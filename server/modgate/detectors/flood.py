@@ -1,19 +1,22 @@
 """One sender, too much: messages and near-duplicates within a window, links, mentions, capitals.
 
-The counters belong to the detector, not to an inspector, so a reload of the rules forgets nothing.
+The counters belong to the detector, not to an inspector, so a reload of the rules forgets nothing. They are counted
+here at once; a fleet tells its gates of each other's messages afterwards (`FloodDetector.share`).
 """
 
 import re
 import unicodedata
+import zlib
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from modgate.detectors.base import Finding, Report, Subject, Tier
 from modgate.message import Message
 
-__all__ = ["FloodDetector", "FloodInspector", "FloodQuestion", "Measure"]
+__all__ = ["FloodDetector", "FloodInspector", "FloodQuestion", "FloodShare", "Measure", "Seen"]
 
 _LINK = re.compile(r"\b(?:https?|hxxps?)://\S+|\bwww\.\w\S+", re.IGNORECASE)
 _MENTION = re.compile(r"(?<![\w@])@\w[\w.-]*|<@[!&]?\d+>")
@@ -61,20 +64,38 @@ _Print = frozenset[int]
 
 
 @dataclass(slots=True)
-class _Seen:
-    """A sender's message that is still in some window."""
+class Seen:
+    """A sender's message that is still in some window.
+
+    Attributes:
+        id: Of the message; empty if it has none.
+        at: Wall-clock seconds of this gate.
+        print: Its fingerprint; empty if no rule compares messages.
+    """
 
     id: str
     at: float
     print: _Print
 
 
+class FloodShare(Protocol):
+    """Tells other gates of a sender's message; must not block or raise."""
+
+    def posted(self, key: tuple[str, ...], seen: Seen, horizon: float) -> None:
+        """Take note of a message that was counted under a key, and matters for `horizon` seconds."""
+        ...
+
+
 def fingerprint(text: str) -> _Print:
-    """Return the least hashes of the text's letter groups: nearly equal texts share nearly all of them."""
+    """Return the least hashes of the text's letter groups: nearly equal texts share nearly all of them.
+
+    The same in every process, so that gates can compare what each of them saw.
+    """
     folded = "".join(c for c in unicodedata.normalize("NFKC", text[:2000]).casefold() if c.isalnum())
     if not folded:
-        return frozenset({hash(text)}) if text else frozenset()
-    pieces = {hash(folded[i : i + _SHINGLE]) for i in range(max(1, len(folded) - _SHINGLE + 1))}
+        return frozenset({zlib.crc32(text.encode(errors="surrogatepass"))}) if text else frozenset()
+    letters = folded.encode("utf-32-le", "surrogatepass")
+    pieces = {zlib.crc32(letters[i : i + 4 * _SHINGLE]) for i in range(0, max(4, len(letters) - 4 * _SHINGLE + 4), 4)}
     return frozenset(sorted(pieces)[:_PIECES])
 
 
@@ -91,9 +112,10 @@ class _Memory:
     def __init__(self, senders: int, messages: int) -> None:
         self._senders = senders
         self._messages = messages
-        self._seen: OrderedDict[tuple[str, ...], deque[_Seen]] = OrderedDict()
+        self.share: FloodShare | None = None
+        self._seen: OrderedDict[tuple[str, ...], deque[Seen]] = OrderedDict()
 
-    def note(self, key: tuple[str, ...], seen: _Seen, horizon: float) -> deque[_Seen]:
+    def note(self, key: tuple[str, ...], seen: Seen, horizon: float) -> deque[Seen]:
         """Add a message unless it is there already (a repeated call), and return the sender's recent ones."""
         recent = self._seen.get(key)
         if recent is None:
@@ -105,7 +127,22 @@ class _Memory:
             recent.popleft()
         if not seen.id or all(old.id != seen.id for old in recent):
             recent.append(seen)
+            if self.share is not None:
+                self.share.posted(key, seen, horizon)
         return recent
+
+    def merge(self, key: tuple[str, ...], others: Iterable[Seen]) -> None:
+        """Add messages that other gates saw, if this one saw the sender, too."""
+        recent = self._seen.get(key)
+        if recent is None:
+            return
+        known = {old.id for old in recent if old.id}
+        recent.extend(seen for seen in others if seen.id not in known)
+
+    def forget(self, app_id: str, sender_id: str) -> None:
+        """Forget a sender."""
+        for key in [key for key in self._seen if key[:2] == (app_id, sender_id)]:
+            del self._seen[key]
 
 
 class FloodInspector:
@@ -139,7 +176,7 @@ class FloodInspector:
 
     def _count(self, subject: Subject, report: dict[str, tuple[Finding, ...]]) -> None:
         message = subject.message
-        seen = _Seen(message.id, subject.now, fingerprint(message.text) if self._compares else frozenset())
+        seen = Seen(message.id, subject.now, fingerprint(message.text) if self._compares else frozenset())
         for per_conversation, horizon in self._horizon.items():
             if not horizon:
                 continue
@@ -192,6 +229,18 @@ class FloodDetector:
 
     def __init__(self, senders: int = 50_000, messages: int = 1000) -> None:
         self._memory = _Memory(senders, messages)
+
+    def share(self, share: FloodShare) -> None:
+        """Tell other gates of what is counted from now on; what they tell comes in by `merge`."""
+        self._memory.share = share
+
+    def merge(self, key: tuple[str, ...], others: Iterable[Seen]) -> None:
+        """Count messages that other gates saw, under a key that was given to `FloodShare.posted`."""
+        self._memory.merge(key, others)
+
+    def forget(self, app_id: str, sender_id: str) -> None:
+        """Forget everything about a sender."""
+        self._memory.forget(app_id, sender_id)
 
     def configure(self, questions: Sequence[FloodQuestion]) -> FloodInspector:
         """Return an inspector that shares this detector's memory."""

@@ -8,8 +8,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from modgate.detectors.flood import FloodDetector
 from modgate.gate.ports import Violations
 from modgate.penalties.book import SanctionBook
+from modgate.penalties.floods import SharedFloods
 from modgate.penalties.registry import SanctionRegistry
 from modgate.penalties.replica import SanctionReplica
 from modgate.penalties.restore import restore_violations
@@ -56,13 +58,20 @@ class Memory:
     Args:
         settings: Where and how long.
         now: Wall-clock seconds.
+        floods: The flood detector, which is told what other gates of a fleet count.
 
     Raises:
         JournalError: The journal's folder cannot be used.
         KeyFileError: The keys cannot be used.
     """
 
-    def __init__(self, settings: StorageSettings, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: StorageSettings,
+        *,
+        now: Callable[[], float] = time.time,
+        floods: FloodDetector | None = None,
+    ) -> None:
         self._settings = settings
         self._now = now
         self._log = structlog.get_logger("modgate.memory")
@@ -91,8 +100,9 @@ class Memory:
         self._local = LocalViolations(self.book)
         self._shared: SharedViolations | None = None
         self._replica: SanctionReplica | None = None
+        self._floods: SharedFloods | None = None
         if settings.valkey is not None:
-            self._share(settings.valkey.url.get_secret_value(), now)
+            self._share(settings.valkey.url.get_secret_value(), now, floods)
         self.registry = SanctionRegistry(self.book, self.database, share=self._replica, now=now)
         self._tasks: list[asyncio.Task[None]] = []
         self._late: set[asyncio.Task[None]] = set()
@@ -121,6 +131,8 @@ class Memory:
         self._every(self._settings.history.retention.check_every.total_seconds(), self._retain)
         if self._replica is not None:
             self._tasks.append(asyncio.create_task(self._replica.run()))
+        if self._floods is not None:
+            self._tasks.append(asyncio.create_task(self._floods.run()))
 
     async def stop(self) -> None:
         """Move what is left into the store, as far as that takes a few seconds, and let go of everything."""
@@ -159,6 +171,8 @@ class Memory:
             self._replica.forget(app_id, user_id)
             with contextlib.suppress(*AWAY):
                 erased.removed["shared_counters"] = await self._shared.erase_user(app_id, user_id)
+                if self._floods is not None:
+                    erased.removed["shared_counters"] += await self._floods.erase_user(app_id, user_id)
         return erased
 
     def figures(self) -> dict[str, float]:
@@ -176,10 +190,10 @@ class Memory:
             "sanctions_evicted": self.book.evicted,
             "violations_kept": len(self._local),
             "penalties_degraded": 0 if self._shared is None else self._shared.degraded,
-            "shared_away": float(self._replica is not None and self._replica.away),
+            "shared_away": float(any(part is not None and part.away for part in (self._replica, self._floods))),
         }
 
-    def _share(self, url: str, now: Callable[[], float]) -> None:
+    def _share(self, url: str, now: Callable[[], float], floods: FloodDetector | None) -> None:
         valkey = self._settings.valkey
         if valkey is None:
             return
@@ -194,6 +208,9 @@ class Memory:
             publish=self._replica.publish,
             late=self._keep_late,
         )
+        if floods is not None:
+            self._floods = SharedFloods(floods, client, prefix=valkey.prefix, now=now)
+            floods.share(self._floods)
 
     def _undrained_sanctions(self) -> list[Sanction]:
         reader = JournalReader(self._journal.folder)

@@ -62,7 +62,7 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] | None =
         stack.callback(engine.close)
         if settings.fault:
             log.warning("DRILL: detectors misbehave on purpose", faults=list(settings.fault))
-        memory = Memory(settings.storage) if settings.storage is not None else None
+        memory = Memory(settings.storage, floods=engine.floods) if settings.storage is not None else None
         if memory is not None:
             stack.push_async_callback(memory.stop)
         rules = await stack.enter_async_context(aclosing(RulesetSource(settings, engine.compile, metrics)))
