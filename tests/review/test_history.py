@@ -227,7 +227,7 @@ def test_pictures_of_waiting_decisions_are_not_kept(journal: Journal, decide: An
     history = History(journal, HistorySettings(), TextSealer(), queue=10)
     decision = decide(1)
     history.after_reply(replace(decision, message=replace(decision.message, media=(Media("p", "image/png", b"x"),))))
-    (waiting,) = history._queue
+    (waiting,) = history._fresh
     assert isinstance(waiting, Decision)
     assert waiting.message.media == ()
 

@@ -110,7 +110,7 @@ class SharedFloods:
                     told += len(batch)
             except AWAY as error:
                 if not self.away:
-                    self._log.warning("valkey away, floods are counted by each gate alone", error=str(error))
+                    self._log.warning("valkey away, floods are counted by each gate alone", error=type(error).__name__)
                 self.away = True
                 await asyncio.sleep(pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
@@ -131,20 +131,17 @@ class SharedFloods:
         return int(await self._client.unlink(*keys)) if keys else 0
 
     async def _tell(self, batch: Sequence[_Posted]) -> None:
-        pipe = self._client.pipeline(transaction=False)
-        for posted in batch:
-            await self._exchange(
-                keys=[self._name(posted.key)],
-                args=[
+        async with self._client.pipeline(transaction=False) as pipe:
+            for posted in batch:
+                arguments = [
                     self._gate,
                     _token(posted),
                     _packed(posted.seen.print),
                     int(posted.horizon * 1000),
                     self._heard_ms.get(posted.key, 0),
-                ],
-                client=pipe,
-            )
-        answers = await pipe.execute()
+                ]
+                await self._exchange(keys=[self._name(posted.key)], args=arguments, client=pipe)
+            answers = await pipe.execute()
         now = self._now()
         for posted, (now_ms, *others) in zip(batch, answers, strict=True):
             self._detector.merge(posted.key, list(_heard(others, now)))

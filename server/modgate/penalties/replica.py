@@ -88,7 +88,9 @@ class SanctionReplica:
         there: set[str] = set()
         async for identity, line in self._client.hscan_iter(self._key, count=_AT_ONCE):
             there.add(identity)
-            await self._compare(_from_json(line), now)
+            sanction = self._read(line)
+            if sanction is not None:
+                await self._compare(sanction, now)
         for number, sanction in enumerate(self._book, 1):
             if sanction.id not in there and (sanction.in_force(now) or sanction.lifted_at is not None):
                 await self._client.hset(self._key, sanction.id, _to_json(sanction))
@@ -120,18 +122,27 @@ class SanctionReplica:
     async def _erase(self, line: str) -> None:
         app_id, user_id = json.loads(line)["erased"]
         there: dict[str, str] = await self._client.hgetall(self._key)
-        sanctions = map(_from_json, there.values())
-        gone = [s.id for s in sanctions if s.app_id == app_id and user_id in (s.user_id, s.for_user_id)]
+        sanctions = map(self._read, there.values())
+        gone = [s.id for s in sanctions if s and s.app_id == app_id and user_id in (s.user_id, s.for_user_id)]
         if gone:
             await self._client.hdel(self._key, *gone)
         await self._client.publish(self._channel, line)
 
     def _take(self, line: str) -> None:
-        erased = json.loads(line).get("erased")
-        if erased:
-            self._book.erase_user(*erased)
-        else:
-            self._book.put(_from_json(line))
+        if line.startswith('{"erased"'):
+            self._book.erase_user(*json.loads(line)["erased"])
+            return
+        sanction = self._read(line)
+        if sanction is not None:
+            self._book.put(sanction)
+
+    def _read(self, line: str) -> Sanction | None:
+        try:
+            return _from_json(line)
+        except (ValueError, TypeError, LookupError) as error:
+            # Of a version to come, or not ours at all: the others must arrive all the same.
+            self._log.warning("cannot read a shared sanction", error=type(error).__name__)
+            return None
 
     async def _receive(self) -> None:
         async with self._client.pubsub() as channel:

@@ -9,13 +9,15 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from modgate.review.archive import Archive
 from modgate.review.entry import Entry, decode, encode
-from modgate.review.history import History
+from modgate.review.history import History, unhurried
 from modgate.storage.database import StoreError
 from modgate.storage.journal import Journal, JournalReader, Position
 
 __all__ = ["Drain"]
 
-_BATCH = 500
+_BATCH = 200
+_BETWEEN = 0.02
+"""Seconds between two batches of a backlog: the event loop has messages to answer."""
 _LONGEST_PAUSE = 2.0
 
 
@@ -86,13 +88,16 @@ class Drain:
         while True:
             stopping = self._stop.is_set()
             try:
-                if reader is None:
-                    reader = JournalReader(self._journal.folder, self._archive.position(self._journal.identity))
+                if reader is None or self.away:
+                    # Also asks whether it is back, before anything is read for it.
+                    position = self._archive.position(self._journal.identity)
+                    reader = reader or JournalReader(self._journal.folder, position)
                 self._drain(reader)
             except (StoreError, SQLAlchemyError) as error:
                 if not self.away:
                     self._log.warning("store away, the journal takes what must not be lost", error=str(error))
                 self.away = True
+                self._history.flatten()
                 pause = min(_LONGEST_PAUSE, pause * 2)
             else:
                 if self.away:
@@ -117,7 +122,7 @@ class Drain:
             queued = self._history.take(_BATCH)
             if not lines and not queued:
                 return
-            entries = [decode(line) for line in lines]
+            entries = [decode(line) for line in unhurried(lines)]
             try:
                 self._history.explain(entries)
                 self._store(entries, queued, reader.position)
@@ -129,8 +134,10 @@ class Drain:
             self._history.counts.stored += len(lines) + len(queued)
             if reader.position.segment != start.segment:
                 self._journal.drained(reader.position)
-            if self._stop.is_set() and (not lines or time.monotonic() > self._stop_at):
+            if time.monotonic() > self._stop_at:
                 return
+            if max(len(lines), len(queued)) == _BATCH:
+                self._stop.wait(_BETWEEN)
 
     def _store(self, entries: list[Entry], queued: list[Entry], position: Position) -> None:
         journal = (self._journal.identity, position)

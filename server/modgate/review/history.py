@@ -2,8 +2,9 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import structlog
 
@@ -13,10 +14,13 @@ from modgate.rules.ruleset import Verdict
 from modgate.storage.journal import Journal, JournalError
 from modgate.storage.seal import TextSealer
 
-__all__ = ["History", "HistoryCounts"]
+__all__ = ["History", "HistoryCounts", "unhurried"]
+
+T = TypeVar("T")
 
 _BREATH = 16
-"""Entries, of some microseconds each, that the draining thread makes at a time."""
+_PAUSE = 0.0002
+"""Entries, of some microseconds each, that the draining thread works on at a time, and seconds that it then sleeps."""
 _UNEXPLAINED_AT_MOST = 2_000
 """Decisions whose explanation waits in memory for the store; the journal has no room for it."""
 
@@ -60,7 +64,8 @@ class History:
         self._policy = policy
         self._sealer = sealer
         self._room = queue
-        self._queue: deque[Decision | bytes] = deque()
+        self._fresh: deque[Decision | bytes] = deque()
+        self._flat: deque[bytes] = deque()
         self._unexplained: dict[str, Decision | str] = {}
         self._log = structlog.get_logger("modgate.history")
         self.counts = HistoryCounts()
@@ -92,25 +97,23 @@ class History:
 
     def take(self, at_most: int) -> list[Entry]:
         """Take entries out of the queue, oldest first. For the draining thread."""
-        taken = []
-        for number in range(min(at_most, len(self._queue))):
-            if number % _BREATH == _BREATH - 1:
-                # Lets the event loop have the interpreter, which it would otherwise wait for as long as a thread may
-                # keep it.
-                time.sleep(0.0002)
-            taken.append(self._entry(self._queue.popleft()))
-        return taken
+        flat = [self._flat.popleft() for _ in range(min(at_most, len(self._flat)))]
+        fresh = [self._fresh.popleft() for _ in range(min(at_most - len(flat), len(self._fresh)))]
+        return [self._entry(waiting) for waiting in unhurried([*flat, *fresh])]
 
     def give_back(self, entries: list[Entry]) -> None:
-        """Put entries back in front, as far as there is room, and flatten what waits. For the draining thread."""
-        # What was added since they were taken out is younger and goes behind.
-        younger = [encode(self._entry(self._queue.popleft())) for _ in range(len(self._queue))]
-        waiting = [encode(entry) for entry in entries] + younger
-        room = max(0, self._room - len(self._queue))
-        kept = waiting[-room:] if room else []
-        self.counts.dropped += len(waiting) - len(kept)
-        self._queue.extendleft(reversed(kept))
-        for identity in list(self._unexplained):
+        """Put entries back in front, as far as there is room. For the draining thread."""
+        room = max(0, self._room - len(self._flat) - len(self._fresh))
+        kept = entries[-room:] if room else []
+        self.counts.dropped += len(entries) - len(kept)
+        self._flat.extendleft(encode(entry) for entry in unhurried(reversed(kept)))
+
+    def flatten(self) -> None:
+        """Turn what waits into bytes. For the draining thread, while the store is away."""
+        for _ in unhurried(range(len(self._fresh))):
+            waiting = self._fresh.popleft()
+            self._flat.append(waiting if isinstance(waiting, bytes) else encode(self._entry(waiting)))
+        for identity in unhurried(list(self._unexplained)):
             self._explanation(identity)
 
     def explain(self, entries: Iterable[Entry]) -> None:
@@ -141,10 +144,21 @@ class History:
         return line
 
     def _enqueue(self, waiting: Decision | bytes) -> None:
-        if len(self._queue) >= self._room:
+        if len(self._fresh) + len(self._flat) >= self._room:
             self.counts.dropped += 1
             return
-        self._queue.append(waiting)
+        self._fresh.append(waiting)
+
+
+def unhurried(items: Iterable[T]) -> Iterator[T]:
+    """Yield items, and let the event loop have the interpreter now and then.
+
+    It would otherwise wait for it as long as a thread may keep it, again and again, until this thread is done.
+    """
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % _BREATH == 0:
+            time.sleep(_PAUSE)
 
 
 def _must_keep(decision: Decision) -> bool:
