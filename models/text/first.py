@@ -79,7 +79,7 @@ class FirstStage:
 def teach(stage: FirstStage, rows: int = 30_000) -> None:
     """Score training texts with the full model."""
     recipe = RECIPES["text-en"]
-    texts = collect(stage.data, recipe.mix, written=recipe.written, seed=recipe.plan.seed + 1).texts[:rows]
+    texts = collect(stage.data, recipe.mix, written=recipe.written, seed=recipe.seed + 1).texts[:rows]
     scorer = TextScorer(stage.full)
     ids = encode(scorer.tokenizer, texts, 96)
     out = np.zeros((len(ids), len(LABELS)), np.float32)

@@ -35,7 +35,7 @@ def labelled(recipe: Recipe, data: Path, *, tiers: tuple[str, ...] = ("A", "A2")
     spare = _unused(recipe, data)
     rows = concatenate([rows, spare.take([i for i, source in enumerate(spare.sources) if source in SPARE])])
     own = [
-        write(language, data / "wordlists", part="dev", scale=recipe.written[language], seed=recipe.plan.seed)
+        write(language, data / "wordlists", part="dev", scale=recipe.written[language], seed=recipe.seed)
         for language in recipe.written
         if language in languages()
     ]
@@ -46,7 +46,7 @@ def clean_lines(recipe: Recipe, data: Path) -> Rows:
     """Return chat in which there is nothing to find and that the recipe has not seen."""
     rows = _unused(recipe, data)
     neutral = LABELS.index("sent_neutral")
-    rng = np.random.default_rng(recipe.plan.seed)
+    rng = np.random.default_rng(recipe.seed)
     chosen: list[int] = []
     for source, count in CLEAN.items():
         there = [
@@ -61,7 +61,7 @@ def clean_lines(recipe: Recipe, data: Path) -> Rows:
 
 
 def _unused(recipe: Recipe, data: Path) -> Rows:
-    seen = {normal_key(text) for text in collect_real(data, recipe.mix, seed=recipe.plan.seed).texts}
+    seen = {normal_key(text) for text in collect_real(data, recipe.mix, seed=recipe.seed).texts}
     rows = load(data / "text" / "train.parquet", assume=False)
     return rows.take([i for i, text in enumerate(rows.texts) if normal_key(text) not in seen])
 

@@ -2,8 +2,10 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +19,9 @@ from tqdm import tqdm
 
 __all__ = ["Encoded", "Plan", "train"]
 
+WARM = 0.04
+"""Share of a phase in which the rate rises."""
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -25,7 +30,7 @@ class Encoded:
     Attributes:
         ids: Token ids of each row, special tokens included, cut to the training length.
         rows: The rows themselves.
-        anchors: [rows, 384], the base model's sentence embeddings in float16; zero where none was computed.
+        anchors: [rows, 384], unit sentence embeddings to stay close to, in float16; zero where none was computed.
     """
 
     ids: list[NDArray[np.int64]]
@@ -35,10 +40,11 @@ class Encoded:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to train.
+    """How to train, for one phase: the rate warms up, and has decayed to nothing at its end.
 
     Attributes:
-        epochs: Passes over the data.
+        epochs: Passes over the data, where `steps` does not say.
+        steps: Batches, however many passes that is.
         rate: Peak learning rate.
         batch: Rows in a step.
         anchor: Weight of the cosine to the base model's embedding.
@@ -47,6 +53,7 @@ class Plan:
     """
 
     epochs: float = 1.0
+    steps: int | None = None
     rate: float = 3e-4
     batch: int = 64
     anchor: float = 1.0
@@ -88,68 +95,107 @@ def loss_of(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 class Loop:
     """A model under training: optimiser, schedule and position, which a checkpoint holds."""
 
-    def __init__(self, model: Classifier, plan: Plan, steps: int, checkpoint: Path) -> None:
+    def __init__(
+        self, model: Classifier, plan: Plan, steps: int, checkpoint: Path, *, phase: int = 0, minutes: float | None = None
+    ) -> None:
         self._model = model
+        self._phase = phase
         self._path = checkpoint
         for frozen in (model.words, model.positions):
             frozen.requires_grad_(requires_grad=False)
         named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         heads = [p for name, p in named if name.startswith(("hidden", "classify"))]
         body = [p for name, p in named if not name.startswith(("hidden", "classify"))]
-        groups = [{"params": body, "lr": plan.rate}, {"params": heads, "lr": 2 * plan.rate}]
+        groups: list[dict[str, Any]] = [{"params": body, "lr": plan.rate}, {"params": heads, "lr": 2 * plan.rate}]
         self._trained = [*body, *heads]
         self._optimiser = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
-        warm = max(1, steps // 20)
-
-        def rate(step: int) -> float:
-            return min(1.0, (step + 1) / warm) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(1.0, step / steps))))
-
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, rate)
+        self._steps, self._rates = steps, [float(group["lr"]) for group in groups]
+        self._seconds, self._spent, self._since = 60 * minutes if minutes else math.inf, 0.0, time.monotonic()
         self.done = 0
 
     def resume(self) -> None:
-        """Continue from the checkpoint, if there is one."""
+        """Continue from the checkpoint, if there is one: within its phase, or with the weights of an earlier one."""
         if self._path.exists():
             saved = torch.load(self._path, weights_only=True)
             self._model.load_state_dict(saved["model"], strict=False)
-            self._optimiser.load_state_dict(saved["optimiser"])
-            self._schedule.load_state_dict(saved["schedule"])
-            self.done = int(saved["step"])
+            if int(saved.get("phase", 0)) == self._phase:
+                self._optimiser.load_state_dict(saved["optimiser"])
+                self.done, self._spent = int(saved["step"]), float(saved.get("spent", 0.0))
+
+    @property
+    def progress(self) -> float:
+        """How much of the phase is over, 0..1: of its steps or of its time, whichever is further on."""
+        spent = self._spent + time.monotonic() - self._since
+        return min(1.0, max(self.done / self._steps, spent / self._seconds))
 
     def step(self, loss: Tensor) -> None:
         """Move the weights once."""
         self._optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
+        at = self.progress
+        factor = min(1.0, at / WARM + 0.02) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * at)))
+        for group, rate in zip(self._optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
         self._optimiser.step()
-        self._schedule.step()
         self.done += 1
 
     def save(self) -> None:
         """Write the checkpoint; a run that is killed meanwhile leaves the old one whole."""
         state = {n: p for n, p in self._model.state_dict().items() if not n.startswith(("words", "positions"))}
         part = self._path.with_suffix(".part")
-        saved = {"optimiser": self._optimiser.state_dict(), "schedule": self._schedule.state_dict()}
-        torch.save({"model": state, "step": self.done, **saved}, part)
+        torch.save(
+            {
+                "model": state,
+                "optimiser": self._optimiser.state_dict(),
+                "phase": self._phase,
+                "step": self.done,
+                "spent": self._spent + time.monotonic() - self._since,
+            },
+            part,
+        )
         part.replace(self._path)
 
 
-def train(model: Classifier, data: Encoded, plan: Plan, checkpoint: Path, *, pad_id: int = 0) -> None:
-    """Train in place, from the checkpoint on if there is one.
+def train(
+    model: Classifier,
+    data: Encoded,
+    plans: Sequence[Plan],
+    checkpoint: Path,
+    *,
+    pad_id: int = 0,
+    minutes: float | None = None,
+) -> None:
+    """Train in place, phase after phase, from the checkpoint on if there is one.
 
     Args:
         model: Its word and position embeddings stay frozen.
         data: What to learn.
-        plan: How.
+        plans: How, for each phase.
         checkpoint: File to resume from and to write.
         pad_id: Token id of padding.
+        minutes: Bound of the last phase's time; its schedule is then shortened to end with it.
     """
-    torch.manual_seed(plan.seed)
+    reached = int(torch.load(checkpoint, weights_only=True).get("phase", 0)) if checkpoint.exists() else 0
+    for phase, plan in enumerate(plans):
+        if phase >= reached:
+            bound = minutes if phase == len(plans) - 1 else None
+            loop = Loop(model, plan, len(_batches(data, plan)), checkpoint, phase=phase, minutes=bound)
+            _train_phase(model, data, plan, loop, pad_id)
+
+
+def _batches(data: Encoded, plan: Plan) -> list[NDArray[np.int64]]:
+    """Return the rows of every step."""
     lengths = np.array([len(row) for row in data.ids], np.int64)
     rng = np.random.default_rng(plan.seed)
-    batches = [batch for _ in range(math.ceil(plan.epochs)) for batch in order(lengths, plan.batch, rng)]
-    batches = batches[: int(len(batches) * plan.epochs / math.ceil(plan.epochs))]
-    loop = Loop(model, plan, len(batches), checkpoint)
+    per_epoch = math.ceil(len(lengths) / plan.batch)
+    steps = plan.steps if plan.steps is not None else int(per_epoch * plan.epochs)
+    return [batch for _ in range(math.ceil(steps / per_epoch)) for batch in order(lengths, plan.batch, rng)][:steps]
+
+
+def _train_phase(model: Classifier, data: Encoded, plan: Plan, loop: Loop, pad_id: int) -> None:
+    torch.manual_seed(plan.seed)
+    batches = _batches(data, plan)
     loop.resume()
     model.train()
     smooth = 0.0
@@ -161,8 +207,10 @@ def train(model: Classifier, data: Encoded, plan: Plan, checkpoint: Path, *, pad
             smooth = 0.98 * smooth + 0.02 * loss.item() if smooth else loss.item()
             bar.update()
             bar.set_postfix_str(f"loss {smooth:.3f}", refresh=False)
-            if loop.done % plan.checkpoint_steps == 0 or loop.done == len(batches):
+            if loop.done % plan.checkpoint_steps == 0 or loop.progress >= 1:
                 loop.save()
+            if loop.progress >= 1:
+                break
     model.eval()
     print(f"trained {loop.done - first} steps in {time.monotonic() - started:.0f} s, loss {smooth:.3f}")
 
