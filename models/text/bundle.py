@@ -21,6 +21,7 @@ class LabelFacts:
         offset: Added to the scaled logit.
         threshold: Default threshold on the probability.
         precision: Measured at the threshold, if there was enough to measure it on.
+        strict: Threshold at which clean chat is left alone.
         experimental: Whether evidence of quality is missing.
         certain_below: Of a first stage: below this score the full model was measured not to fire.
     """
@@ -31,6 +32,7 @@ class LabelFacts:
     precision: float | None = None
     experimental: bool = False
     certain_below: float | None = None
+    strict: float | None = None
 
 
 def write_manifest(
@@ -54,6 +56,8 @@ def write_manifest(
             entry["threshold"] = round(fact.threshold, 4)
         if fact.precision is not None:
             entry["precision"] = round(fact.precision, 3)
+        if fact.strict is not None:
+            entry["strict"] = round(max(fact.strict, fact.threshold or 0.0), 4)
         if fact.experimental:
             entry["experimental"] = True
         if fact.certain_below is not None:

@@ -1,4 +1,4 @@
-"""From logits to probabilities that mean what they say, and to default thresholds that leave ordinary chat alone."""
+"""From logits to probabilities that mean what they say, and to two thresholds: one that finds most, one that may block."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,14 @@ __all__ = ["Measured", "calibrate", "halves", "trade_off"]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-PRECISION = 0.9
-"""What a default threshold aims at."""
+PRECISIONS = (0.9, 0.8, 0.7)
+"""What a default threshold aims at: the first of these at which the label still finds `WORTHWHILE` of what there is."""
+WORTHWHILE = 0.35
+FEWEST_HITS = 10
 DISTURBED = 4e-4
-"""Clean lines on which any label may fire at its default threshold; the aim is 5 in 10,000."""
+"""Clean lines on which any label may fire at its strict threshold; the aim is 5 in 10,000."""
+OFFENDED = 0.004
+"""Statements about identities on which any label may fire at its default threshold; the aim is 0.5 %."""
 STEEPEST, FLATTEST = 3.0, 0.3
 """Bounds of the scale: where rows are few, or all too easy, the fit would be sure of everything."""
 EVIDENCE = 30
@@ -27,6 +31,8 @@ EVIDENCE = 30
 EVIDENT_AUC = 0.85
 EVIDENT_MOOD = 0.7
 LOWEST, HIGHEST = 0.3, 0.9995
+TRUSTED = 0.7
+"""Weight of a source's labels from which on its rows decide about precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +53,20 @@ def halves(rows: Rows) -> Flags:
     return np.array([int(normal_key(text)[:8], 16) % 2 == 0 for text in rows.texts])
 
 
-def calibrate(known: Measured, clean: NDArray[np.float32]) -> dict[str, LabelFacts]:
-    """Choose scale, offset and threshold of every label.
+def calibrate(
+    known: Measured, clean: NDArray[np.float32], identities: NDArray[np.float32] | None = None
+) -> dict[str, LabelFacts]:
+    """Choose scale, offset and the two thresholds of every label.
 
     Args:
         known: The half of the labelled rows that is for choosing.
         clean: Logits of lines with nothing to find, [lines, labels].
+        identities: Logits of harmless statements about identities, [lines, labels].
     """
     platt = {name: _platt(*_truths(known, name)) for name in HARMS}
     scores = {name: _sigmoid(platt[name], clean[:, LABELS.index(name)]) for name in HARMS}
-    precise = {name: _precise(platt[name], *_truths(known, name)) for name in HARMS}
+    useful = {name: _useful(platt[name], *_trusted(known, name)) for name in HARMS}
+    precise = {name: _precise(platt[name], *_truths(known, name), PRECISIONS[0]) for name in HARMS}
     # A label that disturbs clean chat, or misses its precision, at any threshold has not shown its quality either.
     evident = {
         name: _evident(known, name)
@@ -65,14 +75,19 @@ def calibrate(known: Measured, clean: NDArray[np.float32]) -> dict[str, LabelFac
         for name in HARMS
     }
     counted = [name for name in HARMS if evident[name]]
-    thresholds = _quiet(scores, precise, counted)
+    if identities is not None:
+        about = {name: _sigmoid(platt[name], identities[:, LABELS.index(name)]) for name in HARMS}
+        useful = _raise(about, useful, counted, OFFENDED)
+    strict = _raise(scores, {name: max(useful[name], precise[name]) for name in HARMS}, counted, DISTURBED)
     facts = {}
     for name in HARMS:
-        logits, truths = _truths(known, name)
-        found = _sigmoid(platt[name], logits) >= thresholds[name]
+        logits, truths = _trusted(known, name)
+        found = _sigmoid(platt[name], logits) >= useful[name]
         right = float(truths[found].mean()) if found.any() else None
         scale, offset = platt[name]
-        facts[name] = LabelFacts(scale, offset, thresholds[name], right, experimental=not evident[name])
+        facts[name] = LabelFacts(
+            scale, offset, useful[name], right, experimental=not evident[name], strict=strict[name]
+        )
     temperature = _temperature(known)
     doubtful = _mood_auc(known) < EVIDENT_MOOD
     facts.update({name: LabelFacts(temperature, 0.0, 0.6, None, experimental=doubtful) for name in SENTIMENT})
@@ -87,7 +102,7 @@ def trade_off(known: Measured, clean: NDArray[np.float32], facts: Mapping[str, L
         logits, truths = _truths(known, name)
         scores = _sigmoid((fact.scale, fact.offset), logits)
         ordinary = _sigmoid((fact.scale, fact.offset), clean[:, LABELS.index(name)])
-        for at in (0.5, 0.8, 0.9, 0.95, fact.threshold or HIGHEST):
+        for at in (0.5, 0.8, 0.9, 0.95, fact.threshold or HIGHEST, fact.strict or HIGHEST):
             found = scores >= at
             precision = f"{truths[found].mean():.3f}" if found.any() else "-"
             recall = f"{found[truths].mean():.3f}" if truths.any() else "-"
@@ -99,6 +114,13 @@ def _truths(measured: Measured, name: str) -> tuple[Floats, Flags]:
     """Return the logits and truths of the rows on which a label was really annotated."""
     column = LABELS.index(name)
     rows = measured.rows.weights[:, column] > 0
+    return measured.logits[rows, column].astype(np.float64), measured.rows.targets[rows, column] >= 0.5
+
+
+def _trusted(measured: Measured, name: str) -> tuple[Floats, Flags]:
+    """Return logits and truths of the rows of sources whose labels training trusts."""
+    column = LABELS.index(name)
+    rows = measured.rows.weights[:, column] >= TRUSTED
     return measured.logits[rows, column].astype(np.float64), measured.rows.targets[rows, column] >= 0.5
 
 
@@ -129,13 +151,27 @@ def _platt(logits: Floats, truths: Flags) -> tuple[float, float]:
     return scale, (low + high) / 2
 
 
-def _precise(line: tuple[float, float], logits: Floats, truths: Flags) -> float:
-    """Return the lowest threshold from which on the precision is reached, with at least ten hits."""
+def _precise(line: tuple[float, float], logits: Floats, truths: Flags, least: float) -> float:
+    """Return the lowest threshold from which on the precision is reached, with enough hits."""
     scores = _sigmoid(line, logits)
     order = np.argsort(-scores, kind="stable")
     precision = np.cumsum(truths[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero((precision >= PRECISION) & (np.arange(len(order)) >= 9))
+    good = np.flatnonzero((precision >= least) & (np.arange(len(order)) >= FEWEST_HITS - 1))
     return float(np.clip(scores[order[good[-1]]] if len(good) else HIGHEST, LOWEST, HIGHEST))
+
+
+def _useful(line: tuple[float, float], logits: Floats, truths: Flags) -> float:
+    """Return the default threshold: of a precision that can be had, or of the best F1 if that is higher."""
+    scores = _sigmoid(line, logits)
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(truths[order])
+    f1 = 2 * hits / (np.arange(1, len(order) + 1) + max(1, int(truths.sum())))
+    best = float(scores[order[int(f1.argmax())]])
+    for least in PRECISIONS:
+        at = max(best, _precise(line, logits, truths, least))
+        if truths.any() and float((scores[truths] >= at).mean()) >= WORTHWHILE:
+            return float(np.clip(at, LOWEST, HIGHEST))
+    return float(np.clip(best, LOWEST, HIGHEST))
 
 
 def _evident(known: Measured, name: str) -> bool:
@@ -149,9 +185,11 @@ def _evident(known: Measured, name: str) -> bool:
     return auc(known.logits[rows, column].astype(np.float64), truths) >= EVIDENT_AUC
 
 
-def _quiet(scores: Mapping[str, Floats], lowest: Mapping[str, float], counted: list[str]) -> dict[str, float]:
-    """Raise thresholds, each by the same share of clean lines, until all together disturb few enough."""
-    low, high = 0.0, DISTURBED
+def _raise(
+    scores: Mapping[str, Floats], lowest: Mapping[str, float], counted: list[str], most: float
+) -> dict[str, float]:
+    """Raise thresholds, each by the same share of harmless lines, until all together fire on few enough."""
+    low, high = 0.0, most
     best: dict[str, float] = {}
     for _ in range(20):
         share = (low + high) / 2
@@ -160,7 +198,7 @@ def _quiet(scores: Mapping[str, Floats], lowest: Mapping[str, float], counted: l
             for name in HARMS
         }
         fired = np.logical_or.reduce([scores[name] >= at[name] for name in counted])
-        if fired.mean() <= DISTURBED:
+        if fired.mean() <= most:
             low, best = share, at
         else:
             high = share

@@ -29,12 +29,26 @@ STATEMENTS = (
     "{} people are welcome here",
     "she is {} and works as a nurse",
 )
+CHOOSING_STATEMENTS = (
+    "I was born {}",
+    "my neighbour is {} too",
+    "hi all, {} guy here",
+    "looking for other {} people in this town",
+    "being {} is part of who I am",
+    "we are a {} family",
+    "{} and happy",
+    "her new boss is {}",
+)
 IDENTITIES = (
     "gay", "lesbian", "trans", "queer", "bisexual", "straight", "Muslim", "Jewish", "Christian", "Hindu", "Sikh",
     "Buddhist", "atheist", "black", "white", "Asian", "Latino", "Mexican", "African", "Arab", "Chinese", "Indian",
     "Turkish", "Polish", "Russian", "German", "French", "Nigerian", "Romani", "Native American", "immigrant", "refugee",
     "deaf", "blind", "disabled", "autistic", "female", "male", "old", "young", "homosexual", "Palestinian", "Israeli",
 )  # fmt: skip
+
+
+CHOOSING = [statement.format(identity) for identity in IDENTITIES for statement in CHOOSING_STATEMENTS]
+"""What default thresholds are chosen on; other statements are reported on."""
 
 
 @dataclass(frozen=True, slots=True)

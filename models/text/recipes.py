@@ -64,7 +64,7 @@ RECIPES = {
         anchors=24000,
         passages=4000,
         plans=(
-            Plan(epochs=0.75, rate=3e-4, anchor=4.0),
+            Plan(steps=1803, rate=3e-4, anchor=4.0),
             Plan(steps=3000, rate=3e-4, anchor=4.0, seed=18),
         ),
         languages=("en",),
@@ -80,7 +80,7 @@ RECIPES = {
         anchors=36000,
         passages=1500,
         plans=(
-            Plan(epochs=0.475, rate=3e-4, anchor=4.0),
+            Plan(steps=888, rate=3e-4, anchor=4.0),
             Plan(steps=4000, rate=2.5e-4, anchor=4.0, seed=18),
         ),
         centred=True,

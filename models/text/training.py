@@ -110,7 +110,7 @@ class Loop:
         self._trained = [*body, *heads]
         self._optimiser = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
         self._steps, self._rates = steps, [float(group["lr"]) for group in groups]
-        self._seconds, self._spent, self._since = 60 * minutes if minutes else math.inf, 0.0, time.monotonic()
+        self._seconds, self._spent, self._since = 60 * minutes if minutes else math.inf, 0.0, time.process_time()
         self.done = 0
 
     def resume(self) -> None:
@@ -125,7 +125,7 @@ class Loop:
     @property
     def progress(self) -> float:
         """How much of the phase is over, 0..1: of its steps or of its time, whichever is further on."""
-        spent = self._spent + time.monotonic() - self._since
+        spent = self._spent + time.process_time() - self._since
         return min(1.0, max(self.done / self._steps, spent / self._seconds))
 
     def step(self, loss: Tensor) -> None:
@@ -150,7 +150,7 @@ class Loop:
                 "optimiser": self._optimiser.state_dict(),
                 "phase": self._phase,
                 "step": self.done,
-                "spent": self._spent + time.monotonic() - self._since,
+                "spent": self._spent + time.process_time() - self._since,
             },
             part,
         )
@@ -174,7 +174,7 @@ def train(
         plans: How, for each phase.
         checkpoint: File to resume from and to write.
         pad_id: Token id of padding.
-        minutes: Bound of the last phase's time; its schedule is then shortened to end with it.
+        minutes: Bound of the last phase's processor time; its schedule is then shortened to end with it.
     """
     reached = int(torch.load(checkpoint, weights_only=True).get("phase", 0)) if checkpoint.exists() else 0
     for phase, plan in enumerate(plans):

@@ -7,8 +7,16 @@ from modgate.detectors.base import Detector, DetectorError, Problem, Report, Sub
 from modgate.detectors.cheap import cheap_detectors
 from modgate.detectors.image import ImageDetector, picture_labels
 from modgate.detectors.known_pictures import KnownPictureDetector
-from modgate.detectors.text import SentimentDetector, SimilarDetector, TextDetector, sentiment_labels, text_labels
+from modgate.detectors.text import (
+    SentimentDetector,
+    SimilarDetector,
+    TextDetector,
+    sentiment_labels,
+    strict_thresholds,
+    text_labels,
+)
 from modgate.inference.bundle import find_bundles, read_manifest
+from modgate.inference.manifest import Manifest
 from modgate.media.pool import DecodePool
 from modgate.media.taxonomy import needed
 from modgate.media.viewer import Viewer
@@ -44,6 +52,14 @@ class _Offer:
         raise DetectorError(Problem.ERROR, "the model is not loaded")
 
 
+class _TextOffer(_Offer):
+    """The same for labels of a text model, which have strict thresholds too."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        super().__init__(TextDetector.name, TextDetector.cost_us, text_labels(manifest))
+        self.strict = strict_thresholds(manifest)
+
+
 class _PictureOffer(_Offer):
     """The same for pictures, whose labels have bundles that earn them."""
 
@@ -68,7 +84,7 @@ def offered_detectors(settings: Settings) -> dict[str, Detector[Any]]:
     offers: list[_Offer] = []
     if models.text in found:
         manifest = read_manifest(found[models.text])
-        offers.append(_Offer(TextDetector.name, TextDetector.cost_us, text_labels(manifest)))
+        offers.append(_TextOffer(manifest))
         offers.append(_Offer(SentimentDetector.name, SentimentDetector.cost_us, sentiment_labels(manifest)))
         if manifest.text is not None and manifest.text.embedding is not None:
             offers.append(_Offer(SimilarDetector.name, SimilarDetector.cost_us, None))

@@ -249,4 +249,4 @@ def test_the_default_rules_compile_without_models() -> None:
     compiled = compile_ruleset(load_document("builtin:default"), cheap_detectors())
     ids = [rule.id for rule in compiled.rules]
     assert ids == ["slurs", "incitement", "profanity", "bad-domains", "contact-details"]
-    assert len(compiled.warnings) == 12
+    assert len(compiled.warnings) == 13

@@ -32,6 +32,11 @@ def text_labels(manifest: Manifest) -> Mapping[str, float | None]:
     return {entry.name: entry.threshold for entry in manifest.labels if not entry.group}
 
 
+def strict_thresholds(manifest: Manifest) -> Mapping[str, float | None]:
+    """Return the strict threshold of every label that a text bundle offers."""
+    return {entry.name: entry.strict_threshold for entry in manifest.labels if not entry.group}
+
+
 def sentiment_labels(manifest: Manifest) -> Mapping[str, float | None]:
     """Return the sentiments that a text bundle offers; empty if it has none."""
     names = {entry.name for entry in manifest.labels}
@@ -58,6 +63,11 @@ class TextDetector:
     def labels(self) -> Mapping[str, float | None]:
         """The labels on offer with their default thresholds."""
         return text_labels(self._model.manifest)
+
+    @property
+    def strict(self) -> Mapping[str, float | None]:
+        """The labels on offer with the thresholds that leave ordinary chat alone."""
+        return strict_thresholds(self._model.manifest)
 
     def configure(self, questions: Sequence[str]) -> "_LabelInspector":
         """Return an inspector for labels."""

@@ -44,6 +44,8 @@ class LabelFigures:
         recall: At the threshold.
         f1: At the threshold.
         ece: Expected calibration error.
+        strict: The bundle's strict threshold, the default one if it names none.
+        strict_recall: At the strict threshold.
     """
 
     label: str
@@ -57,28 +59,33 @@ class LabelFigures:
     recall: float | None
     f1: float | None
     ece: float
+    strict: float
+    strict_recall: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class CleanChat:
-    """How often default thresholds fire on lines in which there is nothing to find.
+    """How often thresholds fire on lines in which there is nothing to find.
 
     Attributes:
         source: Of the lines; `all` for all of them.
         lines: How many.
-        fired: On how many any label fired that is not experimental.
-        by_label: On how many each label fired, experimental ones included; labels that never fired are left out.
+        fired: On how many any label fired that is not experimental, at default thresholds.
+        strictly: The same at strict thresholds.
+        by_label: On how many each label fired at its strict threshold, experimental ones included; labels that never
+            fired are left out.
     """
 
     source: str
     lines: int
     fired: int
+    strictly: int
     by_label: Mapping[str, int]
 
     @property
     def per_10_000(self) -> float:
-        """Lines that fired among ten thousand."""
-        return 10_000 * self.fired / self.lines if self.lines else math.nan
+        """Lines that fired at strict thresholds among ten thousand."""
+        return 10_000 * self.strictly / self.lines if self.lines else math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,19 +116,25 @@ class EvaluationReport:
     def as_markdown(self, parts: Sequence[str] = ("all",)) -> str:
         """Return tables of the slices whose name begins with one of `parts`, and of clean chat."""
         lines = [
-            "| label | rows of | positives / negatives | AUC (95 %) | AP (95 %) | at | precision | recall | F1 | ECE |",
-            "|---|---|---|---|---|---|---|---|---|---|",
+            "| label | rows of | positives / negatives | AUC (95 %) | AP (95 %) | at | precision | recall | F1 | ECE "
+            "| strict | recall |",
+            "|---|---|---|---|---|---|---|---|---|---|---|---|",
         ]
         lines += [
             f"| {f.label} | {f.part} | {f.positives} / {f.negatives} | {_span(f.auc)} | {_span(f.ap)} | "
-            f"{f.threshold:.4f} | {_plain(f.precision)} | {_plain(f.recall)} | {_plain(f.f1)} | {f.ece:.3f} |"
+            f"{f.threshold:.4f} | {_plain(f.precision)} | {_plain(f.recall)} | {_plain(f.f1)} | {f.ece:.3f} | "
+            f"{f.strict:.4f} | {_plain(f.strict_recall)} |"
             for f in self.figures
             if f.part.startswith(tuple(parts))
         ]
-        lines += ["", "| clean lines of | lines | fired | per 10,000 | by label |", "|---|---|---|---|---|"]
+        lines += [
+            "",
+            "| clean lines of | lines | fired at default | at strict | strict per 10,000 | strict by label |",
+            "|---|---|---|---|---|---|",
+        ]
         for c in self.clean:
             by = ", ".join(f"{name} {count}" for name, count in c.by_label.items())
-            lines.append(f"| {c.source} | {c.lines} | {c.fired} | {c.per_10_000:.1f} | {by} |")
+            lines.append(f"| {c.source} | {c.lines} | {c.fired} | {c.strictly} | {c.per_10_000:.1f} | {by} |")
         return "\n".join(lines)
 
 
@@ -182,6 +195,8 @@ def _figures(
     threshold = 0.5 if label.threshold is None else label.threshold
     precision, recall = precision_recall(scores, truths, threshold)
     score = f1(scores, truths, threshold)
+    strict = threshold if label.strict_threshold is None else label.strict_threshold
+    _, strict_recall = precision_recall(scores, truths, strict)
     return LabelFigures(
         label.name,
         part,
@@ -194,6 +209,8 @@ def _figures(
         None if math.isnan(recall) else recall,
         None if math.isnan(score) else score,
         calibration_error(scores, truths),
+        strict,
+        None if math.isnan(strict_recall) else strict_recall,
     )
 
 
@@ -207,9 +224,13 @@ def _clean(corpus: Corpus, scores: Scores, labels: Sequence[Label]) -> list[Clea
     if "sent_neutral" in corpus.truths:
         unjudged = np.isnan(np.stack(known)).all(0)
         quiet |= unjudged & (np.nan_to_num(corpus.truths["sent_neutral"]) >= POSITIVE)
-    fires = {label.name: scores.of(label.name) >= label.threshold for label in harms if label.threshold is not None}
-    counted = [fires[label.name] for label in harms if label.name in fires and not label.experimental]
-    any_fired = np.logical_or.reduce(counted) if counted else np.zeros(len(corpus), bool)
+    usual = {label.name: label.threshold for label in harms if label.threshold is not None}
+    strict = {label.name: label.strict_threshold for label in harms if label.strict_threshold is not None}
+    fires = {name: scores.of(name) >= at for name, at in strict.items()}
+    counted = [label.name for label in harms if label.name in usual and not label.experimental]
+    nowhere = np.zeros(len(corpus), bool)
+    any_fired = np.logical_or.reduce([nowhere, *(scores.of(name) >= usual[name] for name in counted)])
+    any_strictly = np.logical_or.reduce([nowhere, *(fires[name] for name in counted)])
     sources = np.array(corpus.sources)
     parts = [("all", quiet), *((s, quiet & (sources == s)) for s in sorted(set(sources[quiet])) if s)]
     out = []
@@ -217,7 +238,9 @@ def _clean(corpus: Corpus, scores: Scores, labels: Sequence[Label]) -> list[Clea
         if int(rows.sum()) < FEWEST:
             continue
         by_label = {label: int(fired[rows].sum()) for label, fired in fires.items() if fired[rows].any()}
-        out.append(CleanChat(str(name), int(rows.sum()), int(any_fired[rows].sum()), by_label))
+        out.append(
+            CleanChat(str(name), int(rows.sum()), int(any_fired[rows].sum()), int(any_strictly[rows].sum()), by_label)
+        )
     return out
 
 

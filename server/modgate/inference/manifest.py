@@ -69,6 +69,12 @@ class Label(_Part):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     threshold: float | None = Field(default=None, ge=0, le=1, description="Default threshold, if rules name none.")
     precision: float | None = Field(default=None, ge=0, le=1, description="Precision measured at the threshold.")
+    strict: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="Threshold at which clean chat is left alone, for rules that block; the default one if absent.",
+    )
     experimental: bool = Field(default=False, description="No evidence of quality yet: stays out of default rules.")
     certain_below: float | None = Field(
         default=None,
@@ -82,6 +88,17 @@ class Label(_Part):
         default_factory=dict,
         description="Of an image model's class: the labels of the taxonomy that it speaks for, each with its weight.",
     )
+
+    @model_validator(mode="after")
+    def _strict_above(self) -> "Label":
+        if self.strict is not None and (self.threshold is None or self.strict < self.threshold):
+            raise ValueError(f"label {self.name}: `strict` needs a `threshold` that is no higher")
+        return self
+
+    @property
+    def strict_threshold(self) -> float | None:
+        """The strict threshold; the default one of a bundle that names none."""
+        return self.threshold if self.strict is None else self.strict
 
 
 class TextInput(_Part):

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from modgate.detectors.base import Detector
 from modgate.detectors.domains import DomainQuestion
@@ -118,7 +118,7 @@ class Ask:
             raise Unanswerable(loc, cause, did_you_mean(name, of_kind))
         return self._document.entries[name]
 
-    def _label(self, detector: str, label: str, at_least: float | None) -> float:
+    def _label(self, detector: str, label: str, at_least: float | Literal["strict"] | None) -> float:
         """Return the threshold of a model's label, after checking that there is such a label."""
         if detector not in self._detectors:
             raise Unanswerable((detector,), _MISSING[detector], missing=True)
@@ -129,7 +129,11 @@ class Ask:
             cause = needed(label) if needed else f'no {detector} model of this server has the label "{label}"'
             raise Unanswerable((detector, "label"), cause, did_you_mean(label, sorted(known)), missing=True)
         default = known.get(label) if isinstance(known, Mapping) else None
-        threshold = at_least if at_least is not None else default
+        if at_least == "strict":
+            strict: Mapping[str, float | None] = getattr(self._detectors[detector], "strict", {})
+            threshold = strict.get(label, default)
+        else:
+            threshold = at_least if at_least is not None else default
         if threshold is None:
             cause = f'the label "{label}" has no default threshold'
             raise Unanswerable((detector,), cause, f"write e.g. {detector}: {{label: {label}, at_least: 0.8}}")

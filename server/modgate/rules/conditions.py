@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from modgate.rules.values import Duration, Fraction, Name, Strict
+from modgate.rules.values import Duration, Fraction, Name, Score, Strict
 
 __all__ = [
     "TEXT_LABEL_ALIASES",
@@ -73,10 +73,11 @@ class TextCondition(Strict):
         description="A label of the text bundle, or the Perspective name for it.",
         examples=["insult", "TOXICITY"],
     )
-    at_least: Fraction | None = Field(
+    at_least: Score | None = Field(
         default=None,
-        description="Score from which it is true; the bundle's calibrated threshold if absent.",
-        examples=[0.85],
+        description="Score from which it is true. If absent, the bundle's default threshold, which finds most; `strict` "
+        "is its higher one, at which ordinary chat is left alone.",
+        examples=[0.85, "strict"],
     )
 
     @field_validator("label")

@@ -38,7 +38,7 @@ def _rule_warnings(rule: RuleModel) -> Iterator[tuple[Loc, str, str]]:
         yield ("then", "notice"), "the sender is not told, so nobody reads this notice", "drop one of the two"
     for key, question, loc in questions:
         at_least = getattr(question, "at_least", None)
-        if at_least is not None and at_least < _LOW and key != "pii":
+        if isinstance(at_least, float) and at_least < _LOW and key != "pii":
             yield (*loc, "at_least"), f"{at_least:g} is so low that most messages reach it", "write e.g. at_least: 0.8"
 
 

@@ -2,11 +2,11 @@
 
 import re
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-__all__ = ["Duration", "Fraction", "Name", "Names", "Strict", "parse_duration", "write_duration"]
+__all__ = ["Duration", "Fraction", "Name", "Names", "Score", "Strict", "parse_duration", "write_duration"]
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _DURATION = re.compile(r"(?:\d+(?:ms|[smhdw]))+", re.ASCII)
@@ -59,6 +59,29 @@ Duration = Annotated[
 ]
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+def parse_score(value: object) -> object:
+    """Return a score from 0 to 1, or `strict`.
+
+    Raises:
+        ValueError: If `value` is neither.
+    """
+    if value == "strict" or value is None:
+        return value
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f'"{value}" is neither a score from 0 to 1 nor "strict"')
+    if not 0 <= value <= 1:
+        raise ValueError(f'"{value}" must be {"at most 1.0" if value > 1 else "at least 0.0"}')
+    return float(value)
+
+
+Score = Annotated[
+    float | Literal["strict"],
+    BeforeValidator(parse_score),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0, "maximum": 1}, {"const": "strict", "type": "string"}]}),
+]
+"""The least score of a label: a number, or the strict threshold that its bundle names."""
 
 Name = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
