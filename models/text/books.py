@@ -23,7 +23,7 @@ SPEECHES = re.compile(r"package/sotu/data/(?:19[6-9]\d|20\d\d)_[a-z_]+\.json")
 """State of the Union addresses since 1960 (CC0); earlier ones speak of peoples as nobody should today."""
 NOVEL = re.compile(r"package/moby-dick/data/chapter_\d+\.txt")
 """Moby-Dick (CC0)."""
-LONGEST = 380
+SHORTEST, LONGEST = 20, 380
 TRUST = 0.7
 UNKNOWN = {"sotu": ("violence",), "moby_dick": ("violence", "identity_hate", "toxic", "insult", "threat")}
 """What the passages of a book may well contain."""
@@ -87,7 +87,7 @@ def _cut(text: str, rng: np.random.Generator) -> list[str]:
     while at < len(sentences):
         size = int(rng.integers(1, 6))
         piece = " ".join(sentences[at : at + size])
-        if 20 <= len(piece):
+        if len(piece) >= SHORTEST:
             out.append(piece[:LONGEST])
         at += size
     return out

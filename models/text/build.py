@@ -313,7 +313,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, default=Path("models/bundles"), help="where the bundle's folder goes")
     parser.add_argument("--threads", type=int, default=1, help="one is fastest when anything else runs")
-    parser.add_argument("--minutes", type=float, help="of processor time after which the last training phase ends, its schedule shortened")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        help="of processor time after which the last training phase ends, its schedule shortened",
+    )
     arguments = parser.parse_args(argv)
     unknown = [stage for stage in arguments.stages if stage not in STAGES]
     if unknown:

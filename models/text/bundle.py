@@ -48,24 +48,7 @@ def write_manifest(
     first_stage_of: str | None = None,
 ) -> None:
     """Write `manifest.json` for the files that lie in the folder."""
-    labels = []
-    for label in LABELS:
-        fact = facts.get(label, LabelFacts())
-        entry: dict[str, object] = {"name": label}
-        if fact.threshold is not None:
-            entry["threshold"] = round(fact.threshold, 4)
-        if fact.precision is not None:
-            entry["precision"] = round(fact.precision, 3)
-        if fact.strict is not None:
-            entry["strict"] = round(max(fact.strict, fact.threshold or 0.0), 4)
-        if fact.experimental:
-            entry["experimental"] = True
-        if fact.certain_below is not None:
-            entry["certain_below"] = round(fact.certain_below, 4)
-        if label in SENTIMENT:
-            entry["group"] = "sentiment"
-        entry["calibration"] = {"scale": round(fact.scale, 4), "offset": round(fact.offset, 4)}
-        labels.append(entry)
+    labels = [_entry(label, facts.get(label, LabelFacts())) for label in LABELS]
     files = {}
     for path in sorted(folder.iterdir()):
         if path.name != "manifest.json":
@@ -88,6 +71,25 @@ def write_manifest(
     if first_stage_of is not None:
         manifest["first_stage_of"] = first_stage_of
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+
+
+def _entry(label: str, fact: LabelFacts) -> dict[str, object]:
+    """Return a label's part of the manifest, without what is not known."""
+    entry: dict[str, object] = {"name": label}
+    if fact.threshold is not None:
+        entry["threshold"] = round(fact.threshold, 4)
+    if fact.precision is not None:
+        entry["precision"] = round(fact.precision, 3)
+    if fact.strict is not None:
+        entry["strict"] = round(max(fact.strict, fact.threshold or 0.0), 4)
+    if fact.experimental:
+        entry["experimental"] = True
+    if fact.certain_below is not None:
+        entry["certain_below"] = round(fact.certain_below, 4)
+    if label in SENTIMENT:
+        entry["group"] = "sentiment"
+    entry["calibration"] = {"scale": round(fact.scale, 4), "offset": round(fact.offset, 4)}
+    return entry
 
 
 def copy_files(folder: Path, files: Mapping[str, Path]) -> None:

@@ -1,4 +1,4 @@
-"""From logits to probabilities that mean what they say, and to two thresholds: one that finds most, one that may block."""
+"""From logits to probabilities that mean what they say, and to two thresholds: one finds most, one may block."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -96,7 +96,14 @@ class Loop:
     """A model under training: optimiser, schedule and position, which a checkpoint holds."""
 
     def __init__(
-        self, model: Classifier, plan: Plan, steps: int, checkpoint: Path, *, phase: int = 0, minutes: float | None = None
+        self,
+        model: Classifier,
+        plan: Plan,
+        steps: int,
+        checkpoint: Path,
+        *,
+        phase: int = 0,
+        minutes: float | None = None,
     ) -> None:
         self._model = model
         self._phase = phase

@@ -45,6 +45,7 @@ class Recording:
     tier: Tier = Tier.MODEL
     cost_us: float = 5000.0
     asked: list[Any] = field(default_factory=list)
+    strict: Mapping[str, float | None] = field(default_factory=dict)
 
     def configure(self, questions: Sequence[Any]) -> CheapInspector:
         self.asked = list(questions)
@@ -52,7 +53,8 @@ class Recording:
 
 
 def detectors() -> dict[str, Detector[Any]]:
-    models = (Recording("text", {"insult": 0.8, "threat": None, "toxic": 0.7}), Recording("similar"))
+    labels: dict[str, float | None] = {"insult": 0.8, "threat": None, "toxic": 0.7}
+    models = (Recording("text", labels, strict={"insult": 0.97, "threat": None}), Recording("similar"))
     return {**cheap_detectors(), **{model.name: model for model in models}}
 
 
@@ -76,6 +78,8 @@ def refused(when: str) -> list[str]:
         ("{words: {list: bad}}", "words", ("bad",), 0.0, "words bad"),
         ("{pattern: {list: codes}}", "pattern", ("codes",), 0.0, "pattern codes"),
         ("{text: {label: insult}}", "text", ("insult",), 0.8, "text insult >= 0.8"),
+        ("{text: {label: insult, at_least: strict}}", "text", ("insult",), 0.97, "text insult >= 0.97"),
+        ("{text: {label: toxic, at_least: strict}}", "text", ("toxic",), 0.7, "text toxic >= 0.7"),
         ("{text: {label: threat, at_least: 0.6}}", "text", ("threat",), 0.6, "text threat >= 0.6"),
         ("{similar: {to: bypass, at_least: 0.75}}", "similar", ("bypass",), 0.75, "similar to bypass >= 0.75"),
         ("{pii: [phone, email]}", "pii", ("phone", "email"), 0.5, "pii phone, email"),
@@ -88,6 +92,13 @@ def test_each_condition_becomes_a_leaf(
 ) -> None:
     """Every key asks its detector, and its leaf is true on the label that the detector reports."""
     assert one(when).leaves == (Leaf(0, detector, labels, at_least, text),)
+
+
+@pytest.mark.parametrize("written", ["sometimes", "true", "2", "-1", "[0.5]"])
+def test_a_least_score_is_a_fraction_or_strict(written: str) -> None:
+    """Anything else is refused at its place."""
+    (problem,) = refused(f"{{text: {{label: insult, at_least: {written}}}}}")
+    assert "text.at_least:" in problem
 
 
 def test_inline_patterns_and_floods_are_labelled_by_what_they_ask() -> None:

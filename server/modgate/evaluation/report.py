@@ -26,6 +26,10 @@ __all__ = ["CleanChat", "EvaluationReport", "LabelFigures", "evaluate_bundle", "
 POSITIVE = 0.5
 FEWEST = 20
 """Positives, and negatives, below which a figure says nothing."""
+_COLUMNS = (
+    "label", "rows of", "positives / negatives", "AUC (95 %)", "AP (95 %)", "at", "precision", "recall", "F1", "ECE",
+    "strict", "recall",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +120,8 @@ class EvaluationReport:
     def as_markdown(self, parts: Sequence[str] = ("all",)) -> str:
         """Return tables of the slices whose name begins with one of `parts`, and of clean chat."""
         lines = [
-            "| label | rows of | positives / negatives | AUC (95 %) | AP (95 %) | at | precision | recall | F1 | ECE "
-            "| strict | recall |",
-            "|---|---|---|---|---|---|---|---|---|---|---|---|",
+            f"| {' | '.join(_COLUMNS)} |",
+            "|---" * len(_COLUMNS) + "|",
         ]
         lines += [
             f"| {f.label} | {f.part} | {f.positives} / {f.negatives} | {_span(f.auc)} | {_span(f.ap)} | "

@@ -75,8 +75,8 @@ class TextCondition(Strict):
     )
     at_least: Score | None = Field(
         default=None,
-        description="Score from which it is true. If absent, the bundle's default threshold, which finds most; `strict` "
-        "is its higher one, at which ordinary chat is left alone.",
+        description="Score from which it is true. If absent, the bundle's default threshold, which finds most; "
+        "`strict` is its higher one, at which ordinary chat is left alone.",
         examples=[0.85, "strict"],
     )
 

@@ -70,7 +70,7 @@ def parse_score(value: object) -> object:
     if value == "strict" or value is None:
         return value
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f'"{value}" is neither a score from 0 to 1 nor "strict"')
+        raise ValueError(f'"{value}" is neither a score from 0 to 1 nor "strict"')  # noqa: TRY004 - told as a problem
     if not 0 <= value <= 1:
         raise ValueError(f'"{value}" must be {"at most 1.0" if value > 1 else "at least 0.0"}')
     return float(value)
