@@ -2,16 +2,16 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 from tokenizers import Tokenizer
 
 from modgate.inference.bundle import Bundle, find_bundles
+from modgate.inference.session import Session
+from modgate.inference.tensors import feeds
 from modgate.settings import load_settings
 
 __all__ = ["BareModel", "text_bundle"]
@@ -30,16 +30,16 @@ class BareModel:
     """The session of a text bundle, with nothing around it.
 
     Attributes:
-        session: onnxruntime's own defaults, but one thread: callers run side by side.
+        session: Set up as the server does it, with one thread: callers run side by side.
         outputs: What the server asks for as well.
         encode: Token ids of texts, special tokens included.
-        names: Of the inputs for ids and mask, and for token types if the model has them.
+        feed: The model's inputs for rows of token ids.
     """
 
-    session: ort.InferenceSession
+    session: Session
     outputs: list[str]
     encode: Callable[[Sequence[str]], list[list[int]]]
-    names: Mapping[str, str]
+    feed: Callable[[Sequence[Sequence[int]]], _Feed]
 
     @staticmethod
     def load(bundle: Bundle) -> "BareModel":
@@ -47,20 +47,16 @@ class BareModel:
         spec = bundle.manifest.text
         if spec is None:
             raise ValueError(f"{bundle.manifest.name} is not a text bundle")
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = ort.InferenceSession(str(bundle.model), options, providers=["CPUExecutionProvider"])
         tokenizer = Tokenizer.from_file(str(bundle.file(spec.tokenizer)))
         tokenizer.enable_truncation(spec.max_tokens)
         tokenizer.no_padding()
-        known = {node.name for node in session.get_inputs()}
-        names = {"ids": spec.ids, "mask": spec.mask}
-        if "token_type_ids" in known:
-            names["types"] = "token_type_ids"
         outputs = [spec.logits] + ([spec.embedding] if spec.embedding else [])
         prefix = spec.prefix
         return BareModel(
-            session, outputs, lambda texts: [e.ids for e in tokenizer.encode_batch([prefix + t for t in texts])], names
+            Session(bundle.model, arena=True),
+            outputs,
+            lambda texts: [e.ids for e in tokenizer.encode_batch([prefix + t for t in texts])],
+            lambda rows: feeds(spec, rows),
         )
 
     def per_second(self, texts: Sequence[str], *, batch: int, callers: int, seconds: float) -> tuple[float, float]:
@@ -75,18 +71,18 @@ class BareModel:
         rows = self.encode(texts)
         if batch > 1:
             rows.sort(key=len)
-        feeds = [self._feed(rows[i : i + batch]) for i in range(0, len(rows) - batch + 1, batch)]
+        inputs = [self.feed(rows[i : i + batch]) for i in range(0, len(rows) - batch + 1, batch)]
         # Every length must turn up in every share of the time.
-        order = np.random.default_rng(0).permutation(len(feeds)).tolist()
+        order = np.random.default_rng(0).permutation(len(inputs)).tolist()
         done = [0] * callers
-        for feed in (feeds[i] for i in order[:20]):
+        for feed in (inputs[i] for i in order[:20]):
             self.session.run(self.outputs, feed)
         until = time.perf_counter() + seconds
 
         def call(caller: int) -> None:
             place = caller
             while time.perf_counter() < until:
-                self.session.run(self.outputs, feeds[order[place % len(order)]])
+                self.session.run(self.outputs, inputs[order[place % len(order)]])
                 done[caller] += batch
                 place += callers
 
@@ -97,15 +93,3 @@ class BareModel:
         for thread in threads:
             thread.join()
         return sum(done) / (time.perf_counter() - begun), sum(done) / (time.process_time() - cpu)
-
-    def _feed(self, rows: Sequence[Sequence[int]]) -> _Feed:
-        width = max(map(len, rows))
-        ids = np.zeros((len(rows), width), np.int64)
-        mask = np.zeros_like(ids)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = row
-            mask[i, : len(row)] = 1
-        feed: dict[str, Any] = {self.names["ids"]: ids, self.names["mask"]: mask}
-        if "types" in self.names:
-            feed[self.names["types"]] = np.zeros_like(ids)
-        return feed

@@ -203,7 +203,7 @@ def _running(peer: _Peer, home: Path) -> Iterator[Running]:
         model = {
             "model": str(bundle.model.resolve()), "tokenizer": str(bundle.file(spec.tokenizer).resolve()),
             "max_tokens": spec.max_tokens, "prefix": spec.prefix, "ids": spec.ids, "mask": spec.mask,
-            "logits": spec.logits,
+            "lengths": spec.lengths, "logits": spec.logits,
         }  # fmt: skip
         (folder / "model.json").write_text(json.dumps(model))
         for file, content in peer.files(port).items():

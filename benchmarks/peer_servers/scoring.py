@@ -1,4 +1,4 @@
-"""The model as every peer serves it: tokenise, pad, run, squash. Needs onnxruntime, tokenizers and numpy only.
+"""The model as every peer serves it: tokenise, pad or pack, run, squash. Needs onnxruntime, tokenizers and numpy only.
 
 MODGATE_PEER_MODEL names a JSON file with the paths and names that are in a bundle's manifest.
 """
@@ -27,12 +27,19 @@ class Scorer:
     def scores(self, texts: list[str]) -> list[list[float]]:
         """Return the labels' probabilities for each text."""
         rows = [self._tokenizer.encode(self._spec["prefix"] + text).ids for text in texts]
-        width = max(map(len, rows))
-        ids = np.zeros((len(rows), width), np.int64)
+        (logits,) = self._session.run([self._spec["logits"]], self._feed(rows))
+        return (1 / (1 + np.exp(-logits))).tolist()
+
+    def _feed(self, rows: list[list[int]]) -> dict[str, np.ndarray]:
+        spec = self._spec
+        if spec["lengths"]:
+            return {
+                spec["ids"]: np.array([token for row in rows for token in row], np.int64),
+                spec["lengths"]: np.array([len(row) for row in rows], np.int64),
+            }
+        ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
         mask = np.zeros_like(ids)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = row
             mask[i, : len(row)] = 1
-        feed = {self._spec["ids"]: ids, self._spec["mask"]: mask}
-        (logits,) = self._session.run([self._spec["logits"]], feed)
-        return (1 / (1 + np.exp(-logits))).tolist()
+        return {spec["ids"]: ids, spec["mask"]: mask}

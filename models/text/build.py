@@ -248,6 +248,7 @@ def write_bundle(job: Job, facts: dict[str, LabelFacts], card: str = "") -> None
         facts=facts,
         text={
             **TEXT,
+            "lengths": "lengths",
             "pad_id": recipe.base.pad_id,
             **({"embedding": "embedding"} if recipe.embeds else {}),
             "languages": list(recipe.languages),

@@ -5,38 +5,43 @@ from pathlib import Path
 
 import onnx
 import torch
+from models.text.encoder import Classifier
+from models.text.packed import Packed
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from torch import nn
 
-__all__ = ["quantise", "to_onnx"]
+__all__ = ["padded_to_onnx", "quantise", "to_onnx"]
 
 
-def to_onnx(model: nn.Module, path: Path, *, embedding: bool = True) -> None:
-    """Write the model in float32 with inputs `input_ids`, `attention_mask` and outputs `logits`, `embedding`.
+def to_onnx(model: Classifier, path: Path) -> None:
+    """Write a classifier in float32, packed: inputs `input_ids`, `lengths` and outputs `logits`, `embedding`."""
+    ids = torch.randint(5, 1000, (20,))
+    axes = {"input_ids": {0: "tokens"}, "lengths": {0: "texts"}, "logits": {0: "texts"}, "embedding": {0: "texts"}}
+    _write(Packed(model), (ids, torch.tensor([8, 12])), path, axes, outputs=2)
 
-    Args:
-        model: Takes ids and mask.
-        path: The file.
-        embedding: Whether the model has the second output.
-    """
-    model.eval()
+
+def padded_to_onnx(model: nn.Module, path: Path) -> None:
+    """Write a model of ids and mask in float32: inputs `input_ids`, `attention_mask` and the output `logits`."""
     ids = torch.randint(5, 1000, (2, 12))
-    dynamic = {0: "batch", 1: "tokens"}
+    rows = {0: "texts", 1: "tokens"}
+    axes = {"input_ids": rows, "attention_mask": rows, "logits": {0: "texts"}}
+    _write(model, (ids, torch.ones_like(ids)), path, axes, outputs=1)
+
+
+def _write(
+    model: nn.Module, example: tuple[torch.Tensor, ...], path: Path, axes: dict[str, dict[int, str]], *, outputs: int
+) -> None:
+    names = list(axes)
     with warnings.catch_warnings():
         # The tracing exporter is deprecated; the new one needs a package that nothing else here needs.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            model,
-            (ids, torch.ones_like(ids)),
+            model.eval(),
+            example,
             str(path),
-            input_names=["input_ids", "attention_mask"],
-            output_names=["logits", "embedding"] if embedding else ["logits"],
-            dynamic_axes={
-                "input_ids": dynamic,
-                "attention_mask": dynamic,
-                "logits": {0: "batch"},
-                **({"embedding": {0: "batch"}} if embedding else {}),
-            },
+            input_names=names[:-outputs],
+            output_names=names[-outputs:],
+            dynamic_axes=axes,
             opset_version=17,
             dynamo=False,
         )

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from models.text.calibrate import halves
 from models.text.evaluate import thin
-from models.text.export import quantise, to_onnx
+from models.text.export import padded_to_onnx, quantise
 from models.text.labels import HARMS, LABELS
 from models.text.measure import clean_lines, labelled
 from models.text.mix import collect
@@ -102,7 +102,7 @@ def teach(stage: FirstStage, rows: int = 70_000) -> None:
     by_length = sorted(range(len(ids)), key=lambda i: len(ids[i]))
     for start in tqdm(range(0, len(ids), 64), unit="batch", desc="teacher", mininterval=5):
         at = by_length[start : start + 64]
-        out[at] = scorer.raw(*(x.numpy() for x in pad([ids[i] for i in at], 0)))
+        out[at] = scorer.raw([ids[i] for i in at])
     lengths = np.array([len(row) for row in ids], np.int32)
     np.savez(stage.work / "taught.npz", tokens=np.concatenate(ids).astype(np.int32), lengths=lengths, logits=out)
 
@@ -144,7 +144,7 @@ def distil(stage: FirstStage, known: Tensor, epochs: int = 5, seed: int = 17) ->
         torch.autograd.backward(loss)
         optimiser.step()
         schedule.step()
-    to_onnx(model.eval(), stage.work / "float32.onnx", embedding=False)
+    padded_to_onnx(model, stage.work / "float32.onnx")
     quantise(stage.work / "float32.onnx", stage.work / "model.onnx")
 
 

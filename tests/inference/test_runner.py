@@ -33,6 +33,7 @@ class Recording:
     name: str = "model"
     max_batch: int = 4
     max_units: float = 100.0
+    packed: bool = False
     service_time: ServiceTime = field(default_factory=lambda: ServiceTime([(1.0, 0.01)]))
     batches: list[list[object]] = field(default_factory=list)
     held: threading.Event = field(default_factory=threading.Event)
@@ -129,6 +130,16 @@ async def test_a_short_job_is_not_padded_to_a_long_one(runner: Runner) -> None:
         tasks = [await queued(runner, lane, size, FAR + i, units=size) for i, size in enumerate(sizes)]
     await asyncio.gather(*tasks)
     assert lane.batches == [[10.0, 11.0], [100.0, 105.0]]
+
+
+async def test_a_packed_batch_takes_jobs_of_any_size_up_to_its_units(runner: Runner) -> None:
+    """Where nothing is padded, sizes add up, and what fits fills the batch past one that does not."""
+    lane = Recording(max_units=120.0, packed=True)
+    async with Held(runner, lane):
+        sizes = (10.0, 90.0, 40.0, 20.0)
+        tasks = [await queued(runner, lane, size, FAR + i, units=size) for i, size in enumerate(sizes)]
+    await asyncio.gather(*tasks)
+    assert lane.batches == [[10.0, 90.0, 20.0], [40.0]]
 
 
 async def test_a_full_queue_refuses_at_once(runner: Runner) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from modgate.inference.manifest import Manifest, TextInput
+from modgate.inference.session import Session
+from modgate.inference.tensors import feeds
 from modgate.inference.windows import windows
 
 __all__ = ["Scores", "TextScorer", "score_texts"]
@@ -70,12 +71,7 @@ class TextScorer:
         self.tokenizer.no_truncation()
         edges = self.tokenizer.encode("").ids
         self._open, self._close = edges[: len(edges) // 2 + len(edges) % 2], edges[len(edges) // 2 + len(edges) % 2 :]
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        path = model or bundle / self.manifest.model
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = Session(model or bundle / self.manifest.model, threads=threads, arena=True)
         self._scale = np.array([label.calibration.scale for label in self.manifest.labels], np.float32)
         self._offset = np.array([label.calibration.offset for label in self.manifest.labels], np.float32)
         self._groups = _groups(self.manifest)
@@ -90,22 +86,14 @@ class TextScorer:
         out = np.zeros((len(windows), len(self.labels)), np.float32)
         for start in range(0, len(order), batch):
             rows = order[start : start + batch]
-            longest = max(len(windows[w][1]) for w in rows)
-            ids = np.full((len(rows), longest), self.text.pad_id, np.int64)
-            mask = np.zeros_like(ids)
-            for at, w in enumerate(rows):
-                ids[at, : len(windows[w][1])] = windows[w][1]
-                mask[at, : len(windows[w][1])] = 1
-            out[rows] = self.raw(ids, mask)
+            out[rows] = self.raw([windows[w][1] for w in rows])
             if progress is not None:
                 progress(min(start + batch, len(order)), len(order))
         return out, np.array([i for i, _ in windows], np.int64)
 
-    def raw(self, ids: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return the logits [rows, labels] of padded token ids, both [rows, tokens]."""
-        feeds = {self.text.ids: ids, self.text.mask: mask}
-        logits: NDArray[np.float32] = self._session.run([self.text.logits], feeds)[0]
-        return logits
+    def raw(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        """Return the logits [rows, labels] of rows of token ids, special tokens included."""
+        return self._session.run([self.text.logits], feeds(self.text, rows))[0].astype(np.float32, copy=False)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return unit sentence embeddings, float32 [texts, size], of each text's first window.
@@ -117,17 +105,15 @@ class TextScorer:
             raise ValueError(f"bundle {self.manifest.name} has no embedding output")
         out = []
         for text in texts:
-            ids = np.array([next(self._windows(text))], np.int64)
-            feeds = {self.text.ids: ids, self.text.mask: np.ones_like(ids)}
-            out.append(self._session.run([self.text.embedding], feeds)[0][0])
+            row = next(self._windows(text))
+            out.append(self._session.run([self.text.embedding], feeds(self.text, [row]))[0][0])
         return np.stack(out).astype(np.float32)
 
     def time_pass(self, tokens: int, clock: Callable[[], float]) -> float:
         """Return the seconds that one text of so many tokens takes inside onnxruntime, by the given clock."""
-        ids = np.full((1, tokens), self.text.pad_id + 5, np.int64)
-        feeds = {self.text.ids: ids, self.text.mask: np.ones_like(ids)}
+        one = feeds(self.text, [[self.text.pad_id + 5] * tokens])
         started = clock()
-        self._session.run(None, feeds)
+        self._session.run(self._session.outputs, one)
         return clock() - started
 
     def calibrated(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -21,6 +21,7 @@ class ImageModel:
     # Convolutions gain nothing from batching on a CPU, and a single picture is short enough not to block others.
     max_batch = 1
     max_units = 1.0
+    packed = False
 
     def __init__(self, bundle: Bundle, runner: Runner, *, threads: int = 1) -> None:
         """Load the model and warm it up. Takes a second or two; not for the event loop.

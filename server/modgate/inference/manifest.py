@@ -111,7 +111,12 @@ class TextInput(_Part):
     prefix: str = Field(default="", description="Put before every text, such as `query: `.")
     lower_case: bool = False
     ids: str = "input_ids"
-    mask: str = "attention_mask"
+    mask: str = Field(default="attention_mask", description="Input with the mask of a padded batch.")
+    lengths: str | None = Field(
+        default=None,
+        description="Input with the number of tokens of each text. Set for packed models, which take the tokens of all "
+        "texts one behind the other, and no mask.",
+    )
     logits: str = "logits"
     embedding: str | None = Field(default=None, description="Output with the L2-normalised sentence embedding, if any.")
     languages: tuple[str, ...] = Field(default=("en",), description="ISO 639-1 codes that were evaluated.")

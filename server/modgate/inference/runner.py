@@ -1,9 +1,9 @@
 """The deadline queue: a few worker threads that run models in batches, the most urgent first.
 
-Every model has a *lane*. A free worker takes the lane whose head is due first, and fills a batch with jobs of like
-size as long as the most urgent member still gets done in time. So a batch forms only while all workers are busy:
-nothing ever waits for company. Work that cannot finish is not begun, and work whose caller has gone is dropped;
-neither touches its batch mates.
+Every model has a *lane*. A free worker takes the lane whose head is due first, and fills a batch with jobs as long as
+the most urgent member still gets done in time: of like size, or of any if the model packs them. So a batch forms only
+while all workers are busy: nothing ever waits for company. Work that cannot finish is not begun, and work whose caller
+has gone is dropped; neither touches its batch mates.
 """
 
 import asyncio
@@ -49,6 +49,11 @@ class Lane(Protocol):
     @property
     def max_units(self) -> float:
         """Most units in a batch, padding included; a single job may exceed it."""
+        ...
+
+    @property
+    def packed(self) -> bool:
+        """Whether a batch costs the sum of its jobs; otherwise all are padded to the largest."""
         ...
 
     def run(self, payloads: Sequence[object]) -> Sequence[object]:
@@ -201,7 +206,7 @@ class Runner:
                 if self._closed:
                     return
                 lane, batch, dropped = self._take()
-                units = _padded(batch)
+                units = _units(lane, batch)
                 if batch:
                     self._busy_until[index] = self._monotonic() + lane.service_time.predict(units)
             _deliver(dropped, [DetectorError(Problem.TIMEOUT, f"{lane.name}: no time left")] * len(dropped))
@@ -216,7 +221,6 @@ class Runner:
         batch: list[_Job] = []
         dropped: list[_Job] = []
         unlike: list[_Job] = []
-        largest = 0.0
         while queue.jobs and len(batch) < lane.max_batch and len(unlike) < _LOOKED_AT:
             job = queue.pop()
             if job.future.cancelled():
@@ -227,18 +231,16 @@ class Runner:
                 continue
             if not batch:
                 batch.append(job)
-                largest = job.units
-                continue
-            size = max(largest, job.units) * (len(batch) + 1)
-            # The first member is the most urgent; what would make it late waits for another batch.
-            if size > lane.max_units or now + lane.service_time.predict(size) > batch[0].deadline:
-                unlike.append(job)
-                break
-            if not _alike(batch[0].units, job.units):
-                unlike.append(job)
                 continue
             batch.append(job)
-            largest = max(largest, job.units)
+            size = _units(lane, batch)
+            # The first member is the most urgent; what would make it late waits for another batch.
+            if (
+                size > lane.max_units
+                or not (lane.packed or _alike(batch[0].units, job.units))
+                or now + lane.service_time.predict(size) > batch[0].deadline
+            ):
+                unlike.append(batch.pop())
         for job in unlike:
             queue.push(job)
         return lane, batch, dropped
@@ -265,7 +267,10 @@ def _alike(first: float, second: float) -> bool:
     return max(first, second) <= _MOST_PADDING * min(first, second) + 1
 
 
-def _padded(batch: Sequence[_Job]) -> float:
+def _units(lane: Lane, batch: Sequence[_Job]) -> float:
+    """Return the size of a batch."""
+    if lane.packed:
+        return sum(job.units for job in batch)
     return max((job.units for job in batch), default=0.0) * len(batch)
 
 

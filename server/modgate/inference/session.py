@@ -11,6 +11,9 @@ __all__ = ["Session"]
 
 Array = npt.NDArray[np.generic]
 
+_SLOWER_FUSED = ["SkipLayerNormFusion"]
+"""The fused kernel takes four times as long as the two that it replaces: 10 % of a MiniLM (packed-batches.md)."""
+
 # Builds of onnxruntime may report usage to their maker; nothing leaves a gate.
 ort.disable_telemetry_events()
 
@@ -19,20 +22,29 @@ class Session:
     """One loaded model. `run` may be called by several threads at once.
 
     Parallelism comes from running requests side by side, not from splitting one: with more than one intra-op thread,
-    threads of concurrent requests fight for the same cores (docs/decisions/threads.md). The memory arena is off:
-    it grows with every new input shape and never shrinks.
+    threads of concurrent requests fight for the same cores (docs/decisions/threads.md).
     """
 
-    def __init__(self, model: Path, *, threads: int = 1) -> None:
+    def __init__(self, model: Path, *, threads: int = 1, arena: bool = False) -> None:
+        """Load a model.
+
+        Args:
+            model: The ONNX file.
+            threads: For one request.
+            arena: Whether to keep memory between requests. Saves a few percent, but grows to the largest request
+                ever seen and never shrinks: for models whose requests are bounded and small.
+        """
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
-        options.enable_cpu_mem_arena = False
+        options.enable_cpu_mem_arena = arena
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._session = ort.InferenceSession(
+            str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER_FUSED
+        )
         self.inputs: tuple[str, ...] = tuple(node.name for node in self._session.get_inputs())
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
         self.outputs: tuple[str, ...] = tuple(node.name for node in self._session.get_outputs())

@@ -1,5 +1,6 @@
 """A text bundle that is loaded: tokens in, calibrated scores and a sentence embedding out, in one forward pass."""
 
+import math
 import os
 import queue
 import time
@@ -18,6 +19,7 @@ from modgate.inference.estimate import ServiceTime
 from modgate.inference.manifest import Manifest
 from modgate.inference.runner import Runner
 from modgate.inference.session import Session
+from modgate.inference.tensors import feeds
 from modgate.inference.windows import windows
 
 __all__ = ["TextModel", "TextScores"]
@@ -56,9 +58,6 @@ class _Work(NamedTuple):
 class TextModel:
     """Scores texts by one bundle. A lane of the runner; `score` is for the event loop, `run` for its workers."""
 
-    max_batch = 8
-    max_units = 512.0
-
     def __init__(self, bundle: Bundle, runner: Runner, *, threads: int = 1, cache_entries: int = 20_000) -> None:
         """Load the model and warm it up. Takes a second or two; not for the event loop.
 
@@ -70,14 +69,17 @@ class TextModel:
         self.bundle = bundle
         self._spec = bundle.manifest.text
         self._runner = runner
-        self._session = Session(bundle.model, threads=threads)
+        self.packed = self._spec.lengths is not None
+        # Measured: a packed batch gains nothing beyond some hundred tokens, as its attention grows with their square.
+        self.max_batch, self.max_units = (16, 112.0) if self.packed else (8, 512.0)
+        self._session = Session(bundle.model, threads=threads, arena=True)
         # One for every thread that may run the model: a shared one raises "Already borrowed" under concurrency.
         self._tokenizers: queue.SimpleQueue[Tokenizer] = queue.SimpleQueue()
         for _ in range(runner.workers + 1):
             self._tokenizers.put(self._load_tokenizer())
         self._cache: ScoreCache[TextScores] = ScoreCache(cache_entries)
         self._outputs = [self._spec.logits] + ([self._spec.embedding] if self._spec.embedding else [])
-        for name in (self._spec.ids, self._spec.mask):
+        for name in (self._spec.ids, self._spec.lengths or self._spec.mask):
             if name not in self._session.inputs:
                 raise BundleError(
                     bundle.manifest.name, f"the model has no input {name!r}; it has {self._session.inputs}"
@@ -179,26 +181,29 @@ class TextModel:
 
     def _forward(self, rows: Sequence[Sequence[int]]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32] | None]:
         """Run token rows through the model: logits (rows, labels) and embeddings (rows, dimensions)."""
-        if len(rows) > self.max_batch:
-            # Windows of long texts: rows of like length side by side, in batches that stay in the cache.
-            order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
-            parts = [
-                (chunk, self._forward([rows[i] for i in chunk]))
-                for chunk in (order[i : i + self.max_batch] for i in range(0, len(order), self.max_batch))
-            ]
-            inverse = np.argsort([i for chunk, _ in parts for i in chunk])
-            logits = np.concatenate([out[0] for _, out in parts])[inverse]
-            embedded = [out[1] for _, out in parts if out[1] is not None]
+        batches = self._batches(rows)
+        if len(batches) > 1:
+            # Windows of long texts, in batches that stay in the processor's cache.
+            parts = [self._forward([rows[i] for i in batch]) for batch in batches]
+            inverse = np.argsort([i for batch in batches for i in batch])
+            logits = np.concatenate([out[0] for out in parts])[inverse]
+            embedded = [out[1] for out in parts if out[1] is not None]
             return logits, np.concatenate(embedded)[inverse] if embedded else None
-        longest = max(map(len, rows))
-        ids = np.full((len(rows), longest), self._spec.pad_id, dtype=np.int64)
-        mask = np.zeros((len(rows), longest), dtype=np.int64)
-        for i, row in enumerate(rows):
-            ids[i, : len(row)] = row
-            mask[i, : len(row)] = 1
-        outputs = self._session.run(self._outputs, {self._spec.ids: ids, self._spec.mask: mask})
+        outputs = self._session.run(self._outputs, feeds(self._spec, rows))
         logits = outputs[0].astype(np.float32, copy=False)
         return logits, outputs[1].astype(np.float32, copy=False) if len(outputs) > 1 else None
+
+    def _batches(self, rows: Sequence[Sequence[int]]) -> list[list[int]]:
+        """Share rows out to batches, by their place; rows of like length side by side if they are padded."""
+        batches: list[list[int]] = []
+        room = 0.0
+        for i in range(len(rows)) if self.packed else sorted(range(len(rows)), key=lambda i: len(rows[i])):
+            if not batches or len(rows[i]) > room or len(batches[-1]) >= self.max_batch:
+                batches.append([])
+                room = self.max_units if self.packed else math.inf
+            batches[-1].append(i)
+            room -= len(rows[i])
+        return batches
 
     def _load_tokenizer(self) -> Tokenizer:
         tokenizer = Tokenizer.from_file(str(self.bundle.file(self._spec.tokenizer)))
