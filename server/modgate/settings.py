@@ -6,6 +6,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableError
 
 from modgate.media.reference import AllowedHost
 from modgate.storage.settings import StorageSettings
@@ -102,6 +103,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="MODGATE_",
         env_nested_delimiter="__",
+        env_parse_none_str="null",
         extra="forbid",
         frozen=True,
         nested_model_default_partial_update=True,
@@ -172,6 +174,10 @@ def load_settings(config: Path | None = None, flags: dict[str, Any] | None = Non
         base = _FileSettings(**_read(config))
         merged = _merge(base.model_dump(), _said(flags or {}))
         return Settings.model_validate(merged)
+    except UnreadableError as error:
+        raise SettingsError(
+            f"{error}: lists in environment variables are JSON, such as MODGATE_LISTEN='[\"127.0.0.1:50051\"]'"
+        ) from error
     except ValidationError as error:
         raise SettingsError(
             "; ".join(f"{_path(e['loc'])}: {e['msg']}" for e in error.errors(include_url=False))

@@ -115,7 +115,7 @@ async def test_errors_of_the_server_cost_the_fleets_view_and_nothing_else(
     assert found == [False, False, True]
     assert fleet.book.standing(make.message(), NOW) is not None
     if cure:
-        await eventually(lambda: fleet.floods.away)
+        await eventually(lambda: fleet.floods.away or fleet.replica.away)
         await fleet.say(cure)
     # A counter is begun by making room, and such a script may go on without memory.
     assert all(e.degraded for e in earned) or trouble in {"no memory left", "scripts lost"}

@@ -4,11 +4,30 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+
+from modgate.rules.values import parse_duration
 
 __all__ = ["HistorySettings", "JournalSettings", "RetentionSettings", "StorageSettings", "ValkeySettings"]
 
 Seconds = Annotated[float, Field(gt=0, le=600)]
+
+
+def _duration(said: object) -> object:
+    """Read `90d` as rules have it, and plain seconds; ISO 8601 and the rest are left to pydantic."""
+    if not isinstance(said, str) or said.startswith(("P", "-P")) or ":" in said:
+        return said
+    if said.strip().isdecimal():
+        return timedelta(seconds=int(said))
+    if said.strip().lower() in {"null", "none"}:
+        return None
+    try:
+        return parse_duration(said.strip())
+    except ValueError as error:
+        raise ValueError(f'"{said}" is no duration; write 90d, 12h or P90D') from error
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
 
 
 class _Strict(BaseModel):
@@ -34,11 +53,13 @@ class JournalSettings(_Strict):
 class RetentionSettings(_Strict):
     """When decisions are removed. Decisions that wait for a moderator stay."""
 
-    max_age: timedelta | None = Field(default=timedelta(days=90), description="Older decisions are removed.")
+    max_age: Annotated[timedelta | None, BeforeValidator(_duration)] = Field(
+        default=timedelta(days=90), description="Older decisions are removed, such as 90d; null keeps them."
+    )
     max_bytes: int | None = Field(
         default=None, ge=1024**2, description="The oldest decisions are removed when the history takes more than this."
     )
-    check_every: timedelta = Field(default=timedelta(minutes=10), description="How often this is looked at.")
+    check_every: Duration = Field(default=timedelta(minutes=10), description="How often this is looked at.")
 
 
 class HistorySettings(_Strict):
