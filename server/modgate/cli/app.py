@@ -1,10 +1,9 @@
 """The command's parts put together, and what every part does with errors. Exit codes are in docs/cli.md."""
 
 import sys
+from typing import Any
 
 import typer
-from click import ClickException
-from click.exceptions import Abort
 
 from modgate.cli import (
     check,
@@ -21,6 +20,9 @@ from modgate.cli import (
 from modgate.cli.errors import EXIT_CODES, Failure
 
 __all__ = ["app", "main"]
+
+# Some versions of Typer use Click, others bring their own: whose errors these are, Typer's say.
+_Misuse: Any = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -53,9 +55,9 @@ def main() -> None:
     except Failure as failure:
         typer.echo(f"modgate: {failure}", err=True)
         sys.exit(failure.code)
-    except (Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         sys.exit(EXIT_CODES["interrupted"])
-    except ClickException as error:
+    except _Misuse as error:
         error.show()
         sys.exit(EXIT_CODES["usage"])
     except BrokenPipeError:

@@ -103,7 +103,15 @@ def export(
     wanted = review_filter(since, until, sender_id=sender, rule_id=rule, app_id=app_id)
     with channel(server, ca) as opened:
         rows = _rows(review_pb2_grpc.ReviewServiceStub(opened), wanted, verdict, limit, token)
-        count = _write_parquet(target, rows) if form == "parquet" else _write_lines(target, rows)
+        # Whoever finds the file finds all of it.
+        part = target.with_name(f"{target.name}.part")
+        try:
+            count = _write_parquet(part, rows) if form == "parquet" else _write_lines(part, rows)
+            part.replace(target)
+        except OSError as error:
+            raise Failure(f"cannot write {target}: {error.strerror}", "usage") from error
+        finally:
+            part.unlink(missing_ok=True)
     typer.echo(f"{count} decisions in {target}")
 
 

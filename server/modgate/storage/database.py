@@ -198,7 +198,12 @@ class Database:
         if "interrupted" in words or "statement timeout" in words:
             raise StoreTimeoutError("the store did not answer in time") from error
         if error.connection_invalidated or isinstance(error, InterfaceError | OperationalError):
-            raise StoreAwayError(f"the store is away: {type(error.orig).__name__}") from error
+            # The driver names host, user and what is wrong, such as a wrong password, and never the password.
+            raise StoreAwayError(f"the store is away: {_first_line(words)}") from error
+
+
+def _first_line(words: str) -> str:
+    return next(iter(words.strip().splitlines()), "")[:200]
 
 
 def _engine(url: URL, threads: int, give_up_at: Callable[[], float]) -> Engine:
