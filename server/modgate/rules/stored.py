@@ -2,58 +2,22 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from modgate.rules.lists import parse_entries
-from modgate.rules.load import Document, Origin
+from modgate.rules.load import Document
 from modgate.rules.problems import RulesError
 from modgate.rules.records import ListInUseError, NotFoundError, StaleError, StoredList, StoredRule
 from modgate.rules.ruleset import Mode, Ruleset
-from modgate.rules.schema import DocumentModel, ListModel, RuleModel
+from modgate.rules.schema import DocumentModel
 from modgate.rules.store import RuleStore
+from modgate.rules.store_state import StoreState, load_state
 from modgate.rules.written import read_list_settings, read_rule, write_yaml
-from modgate.rules.yaml_source import Source, read_yaml
+from modgate.rules.yaml_source import Source
 
 __all__ = ["StoredRules"]
 
 _MOST_PAGE = 1000
 _PAGE = 100
-
-
-@dataclass(slots=True)
-class _State:
-    """What the store holds, read once and kept: a change touches one rule or list, not all of them."""
-
-    settings: DocumentModel
-    rules: dict[str, tuple[RuleModel, Source]] = field(default_factory=dict)
-    lists: dict[str, tuple[ListModel, Source, tuple[str, ...]]] = field(default_factory=dict)
-
-    def copy(self) -> "_State":
-        return _State(self.settings, dict(self.rules), dict(self.lists))
-
-    def document(self) -> Document:
-        """Return everything as one document; its problems are told at the places of the single rules."""
-        rules = [self.rules[rule_id] for rule_id in sorted(self.rules)]
-        model = self.settings.model_copy(
-            update={
-                "rules": tuple(rule for rule, _ in rules),
-                "lists": {name: item for name, (item, _, _) in sorted(self.lists.items())},
-            }
-        )
-        origins = {("rules", rule.id): Origin(source, ()) for rule, source in rules}
-        origins |= {("lists", name): Origin(source, ()) for name, (_, source, _) in self.lists.items()}
-        entries = {name: words for name, (_, _, words) in self.lists.items()}
-        return Document(model, entries, (), origins, Source("store"))
-
-
-def _read_settings(text: str) -> DocumentModel:
-    data, _ = read_yaml("settings", text or "version: 1")
-    return DocumentModel.model_validate(data)
-
-
-def _rule_of(stored: StoredRule) -> tuple[RuleModel, Source]:
-    model, source = read_rule(stored.yaml, f"rule {stored.id}")
-    return model.model_copy(update={"revision": stored.revision}), source
 
 
 class StoredRules:
@@ -75,7 +39,7 @@ class StoredRules:
         self._build = build
         self._on_ruleset = on_ruleset
         self._changing = asyncio.Lock()
-        self._state = _State(DocumentModel(version=1))
+        self._state = StoreState(DocumentModel(version=1))
         self._version = 0
         self.revision = ""
         """Revision of the ruleset in force."""
@@ -106,22 +70,12 @@ class StoredRules:
 
     async def _read(self) -> Ruleset:
         async with self._changing:
-            self._version, state = await asyncio.to_thread(self._load)
+            self._version, state = await asyncio.to_thread(load_state, self._store)
             ruleset = await asyncio.to_thread(lambda: self._build(state.document()))
             self._put_in_force(state, ruleset)
             return ruleset
 
-    def _load(self) -> tuple[int, _State]:
-        # The number first: a write in between is then seen at the next look, never missed.
-        version = self._store.version()
-        state = _State(_read_settings(self._store.settings()))
-        state.rules = {stored.id: _rule_of(stored) for stored in self._store.rules()}
-        for item in self._store.lists():
-            stored, entries = self._store.list_with_entries(item.name)
-            state.lists[item.name] = (*read_list_settings(stored.yaml, f"list {item.name}"), entries)
-        return version, state
-
-    def _put_in_force(self, state: _State, ruleset: Ruleset) -> None:
+    def _put_in_force(self, state: StoreState, ruleset: Ruleset) -> None:
         self._state = state
         self.revision = ruleset.revision
         self._on_ruleset(ruleset)
@@ -136,13 +90,13 @@ class StoredRules:
                 except RulesError as error:
                     on_error(error)
 
-    async def _change(self, state: _State, write: Callable[[], object]) -> None:
+    async def _change(self, state: StoreState, write: Callable[[], object]) -> None:
         """Compile the new state, store it, put it in force; in this order, under the lock."""
         ruleset = await asyncio.to_thread(lambda: self._build(state.document()))
         # Shielded: once the store has it, it must be in force, whether or not the caller still waits.
         await asyncio.shield(asyncio.ensure_future(self._commit(state, ruleset, write)))
 
-    async def _commit(self, state: _State, ruleset: Ruleset, write: Callable[[], object]) -> None:
+    async def _commit(self, state: StoreState, ruleset: Ruleset, write: Callable[[], object]) -> None:
         await asyncio.to_thread(write)
         old = [self._state]
         self._put_in_force(state, ruleset)
