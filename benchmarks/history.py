@@ -281,9 +281,16 @@ def _growth(options: argparse.Namespace) -> dict[str, Any]:
     _print_phases("what remembering costs", {f"{k} {n}": p for k, ps in runs.items() for n, p in enumerate(ps)})
     p99 = {kind: statistics.median(phase.ms(99) for phase in phases) for kind, phases in runs.items()}
     figures = {f"growth_p99_ms_{kind}": p99[kind] - p99["nothing"] for kind in kinds[1:]}
+    cpu = {kind: statistics.median(_cpu_us(phase) for phase in phases) for kind, phases in runs.items()}
+    figures |= {f"growth_cpu_us_{kind}": cpu[kind] - cpu["nothing"] for kind in kinds[1:]}
+    say(f"processor time of the server, us a message: {', '.join(f'{kind} {cpu[kind]:.0f}' for kind in kinds)}")
     for kind in kinds[1:]:
         say(f"{kind}: p99 {p99[kind]:.2f} ms, {figures[f'growth_p99_ms_{kind}']:+.2f} ms against nothing remembered")
     return {"report": {k: [p.figures() for p in ps] for k, ps in runs.items()}, "figures": figures}
+
+
+def _cpu_us(phase: Phase) -> float:
+    return (phase.server_cpu_s or 0.0) / max(1, phase.sent) * 1e6
 
 
 # ---- retention

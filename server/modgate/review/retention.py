@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import ColumnElement, Connection, delete, func, select
 
 from modgate.review.desk import ReviewState
 from modgate.storage.database import Database
@@ -12,7 +12,7 @@ from modgate.storage.tables import audit, decision_matches, decisions, review_it
 
 __all__ = ["Retention", "stored_bytes"]
 
-_BATCH = 500
+_BATCH = 200
 _SWEEP_LOCK = 7_032_416_850_913
 _POSTGRES_INDEX_SHARE = 0.45
 _SAMPLE = 500
@@ -36,7 +36,7 @@ class Retention:
         *,
         max_age: float | None,
         max_bytes: int | None = None,
-        pause: float = 0.05,
+        pause: float = 0.02,
         stopped: Callable[[], bool] = lambda: False,
         now: Callable[[], float] = time.time,
     ) -> None:
@@ -78,16 +78,12 @@ class Retention:
             batch = _BATCH if at_most is None else min(_BATCH, at_most - removed)
             with self._database.transaction() as connection:
                 # One gate of a fleet is enough.
-                doomed = _oldest(connection, before, place, batch) if self._mine(connection) else []
-                if not doomed:
+                last, count = _oldest(connection, before, place, batch) if self._mine(connection) else ("", 0)
+                if not count:
                     break
-                place = doomed[-1]
-                connection.execute(delete(decision_matches).where(decision_matches.c.decision_id.in_(doomed)))
-                items = select(review_items.c.id).where(review_items.c.decision_id.in_(doomed))
-                connection.execute(delete(audit).where(audit.c.kind == "review", audit.c.subject_id.in_(items)))
-                connection.execute(delete(review_items).where(review_items.c.decision_id.in_(doomed)))
-                connection.execute(delete(decisions).where(decisions.c.id.in_(doomed)))
-            removed += len(doomed)
+                _delete(connection, place, last)
+            place = last
+            removed += count
             time.sleep(self._pause)
         return removed
 
@@ -126,13 +122,30 @@ def stored_bytes(connection: Connection) -> int:
     return int(rows * float(width or 0.0) / (1 - _POSTGRES_INDEX_SHARE))
 
 
-def _oldest(connection: Connection, before: str | None, place: str, limit: int) -> list[str]:
-    waiting = (
-        select(review_items.c.id)
-        .where(review_items.c.decision_id == decisions.c.id, review_items.c.state <= ReviewState.ASKED)
-        .exists()
-    )
-    query = select(decisions.c.id).where(~waiting, decisions.c.id > place).order_by(decisions.c.id).limit(limit)
+def _waits() -> ColumnElement[bool]:
+    item = review_items.c
+    return select(item.id).where(item.decision_id == decisions.c.id, item.state <= ReviewState.ASKED).exists()
+
+
+def _oldest(connection: Connection, before: str | None, place: str, limit: int) -> tuple[str, int]:
+    """Return the last id of the next batch, and how many decisions that is."""
+    batch = select(decisions.c.id).where(~_waits(), decisions.c.id > place).order_by(decisions.c.id).limit(limit)
     if before is not None:
-        query = query.where(decisions.c.id < before)
-    return [str(identity) for identity in connection.execute(query).scalars()]
+        batch = batch.where(decisions.c.id < before)
+    ids = batch.subquery()
+    last, count = connection.execute(select(func.max(ids.c.id), func.count()).select_from(ids)).one()
+    return last or "", count
+
+
+def _delete(connection: Connection, after: str, last: str) -> None:
+    """Remove the decisions of a batch with all that hangs on them.
+
+    The store finds them by the range: hundreds of ids in every statement would keep the interpreter busy, for which
+    the event loop waits.
+    """
+    doomed = select(decisions.c.id).where(decisions.c.id > after, decisions.c.id <= last, ~_waits())
+    items = select(review_items.c.id).where(review_items.c.decision_id.in_(doomed))
+    connection.execute(delete(decision_matches).where(decision_matches.c.decision_id.in_(doomed)))
+    connection.execute(delete(audit).where(audit.c.kind == "review", audit.c.subject_id.in_(items)))
+    connection.execute(delete(review_items).where(review_items.c.decision_id.in_(doomed)))
+    connection.execute(delete(decisions).where(decisions.c.id > after, decisions.c.id <= last, ~_waits()))
