@@ -80,6 +80,7 @@ def open_loop(
     label: str = "",
     cancel_share: float = 0.0,
     keep: list[bytes] | None = None,
+    each: list[float] | None = None,
     lines: Callable[[], Sequence[Line]] | None = None,
 ) -> Phase:
     """Send every message once, at Poisson times of the given rate, and return what came of it.
@@ -99,6 +100,7 @@ def open_loop(
         label: Shown with the progress on a terminal.
         cancel_share: Share of unary calls that are cancelled at a random moment within 10 ms.
         keep: Filled with the answers, one a message; empty where there was none.
+        each: Filled with the seconds from the due time to the answer, one a message; NaN where there was none.
         lines: Opens the connections, if they are not gRPC's.
     """
     draw = np.random.default_rng(seed)
@@ -111,6 +113,8 @@ def open_loop(
     run.judge(phase, classify=classify)
     if keep is not None:
         keep.extend(run.answers)
+    if each is not None:
+        each.extend(run.seconds())
     return phase
 
 
@@ -125,6 +129,8 @@ def closed_loop(
     connections: int = 2,
     server_cpu: Callable[[], float | None] = lambda: None,
     classify: bool = True,
+    keep: list[bytes] | None = None,
+    each: list[float] | None = None,
     lines: Callable[[], Sequence[Line]] | None = None,
 ) -> Phase:
     """Keep so many calls in flight for a while: what a saturated server gets done. Its latencies prove nothing.
@@ -139,12 +145,18 @@ def closed_loop(
         connections: How many connections share the load.
         server_cpu: Tells the server's processor time.
         classify: Whether answers are ModerateResponses, to be counted by verdict and fallback.
+        keep: Filled with the answers, one a message; empty where there was none.
+        each: Filled with the seconds from sending to the answer, one a message; NaN where there was none.
         lines: Opens the connections, if they are not gRPC's.
     """
     run = _Run(messages, [float("inf")] * len(messages), [], streamed=streamed, frames=frames)
     run.connect(address, connections, None, lines)
     phase = _measured(run, lambda: run.saturate(in_flight, seconds), server_cpu)
     run.judge(phase, classify=classify)
+    if keep is not None:
+        keep.extend(run.answers)
+    if each is not None:
+        each.extend(run.seconds())
     return phase
 
 
@@ -331,6 +343,12 @@ class _Run:
         if lag.size:
             p50, p99, most = np.percentile(lag, (50, 99, 100))
             phase.lag_us = (float(p50), float(p99), float(most))
+
+    def seconds(self) -> list[float]:
+        """Return for each call the time from its being due to its answer; NaN without one."""
+        answered = np.frombuffer(self.answered_at)
+        found: list[float] = np.where(answered > 0, answered - self.start - np.array(self.dues), np.nan).tolist()
+        return found
 
     def judge(self, phase: Phase, *, classify: bool) -> None:
         """Count answers by what they say; without `classify`, every OK in time counts as decided."""

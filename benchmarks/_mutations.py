@@ -22,11 +22,11 @@ _TRAILERS = (
 _EXTREMES = (0, 1, 0x7F, 0x80, 0xFF)
 
 
-def _drawing(width: int, height: int) -> Image.Image:
+def _drawing(width: int, height: int, scene: int = 0) -> Image.Image:
     image = Image.effect_noise((width, height), 60).convert("RGB")
     draw = ImageDraw.Draw(image)
     draw.ellipse((width // 4, height // 4, width // 2, height // 2), fill=(200, 40, 40))
-    draw.rectangle((width // 2, height // 2, width - 9, height - 9), fill=(30, 90, 200))
+    draw.rectangle((width // 2, height // 2, width - 9, height - 9), fill=(30 + 40 * scene, 90, 200 - 35 * scene))
     return image
 
 
@@ -41,7 +41,7 @@ def seeds() -> dict[str, bytes]:
     image = _drawing(320, 240)
     clear = image.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(image.size))
-    more = [_drawing(320, 240) for _ in range(5)]
+    more = [_drawing(320, 240, scene) for scene in range(1, 6)]
     exif = Image.Exif()
     exif[0x0112] = 6
     moving = {"save_all": True, "append_images": more, "duration": 40}

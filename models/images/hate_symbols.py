@@ -63,7 +63,7 @@ def _rate(bundle: Bundle, threshold: float) -> None:
         hits, count = 0, 150
         for _ in range(count):
             image = Image.open(io.BytesIO(_render(rng.choice(kinds), grounds, rng)))
-            hits += bool(model.scores_now(preprocess(np.asarray(image), spec))[0] >= threshold)
+            hits += bool(model.scores_now(preprocess(image, spec))[0] >= threshold)
         print(f"unseen grounds, {'the symbol' if kinds == ('hooked',) else 'look-alikes'}: {hits} of {count} fire")
     runner.close()
 

@@ -32,13 +32,17 @@ from modgate.telemetry import GateObserver
 
 __all__ = ["Engine", "build_engine"]
 
+_PICTURES_AFTER, _LEAST_URGENT = 5, 19
+"""How much nicer threads are that work on pictures than those for text, and the nicest there is."""
+
 
 @dataclass(slots=True)
 class Engine:
     """Loaded models and the detectors over them; they outlive rulesets.
 
     Attributes:
-        runner: The workers that run models.
+        runner: The workers that run models of text.
+        viewers: The workers that run models of pictures.
         decoders: The workers that decode pictures.
         readers: The workers that read text in pictures.
         video: The processes that decode videos.
@@ -51,6 +55,7 @@ class Engine:
     """
 
     runner: Runner
+    viewers: Runner
     decoders: DecodePool
     detectors: dict[str, Detector[Any]]
     bundles: dict[str, list[Bundle]] = field(default_factory=dict)
@@ -98,6 +103,7 @@ class Engine:
     def close(self) -> None:
         """Stop the workers."""
         self.runner.close()
+        self.viewers.close()
         self.decoders.close()
         if self.readers is not None:
             self.readers.close()
@@ -115,14 +121,22 @@ def build_engine(settings: Settings, observer: GateObserver | None = None) -> En
     parse_faults(settings.fault)
     models = settings.models
     workers = models.workers or max(1, round(cpu_quota()))
-    runner = Runner(workers, nice=models.nice, on_batch=observer.batch_ran if observer else None)
-    decoders = DecodePool(workers)
+    ran = observer.batch_ran if observer else None
+    # A picture takes ten times as long as a text and cannot be interrupted, so it gets threads of its own: the
+    # scheduler then takes the core from it as soon as there is a text (docs/decisions/images.md).
+    after = min(_LEAST_URGENT, models.nice + _PICTURES_AFTER)
+    engine = Engine(
+        Runner(workers, nice=models.nice, on_batch=ran),
+        Runner(workers, nice=after, on_batch=ran),
+        DecodePool(workers, nice=after),
+        cheap_detectors(),
+        faults=settings.fault,
+    )
     try:
-        engine = _load(settings, runner, decoders)
+        _load(engine, settings, after)
         _check_faults(engine)
     except BaseException:
-        runner.close()
-        decoders.close()
+        engine.close()
         raise
     return engine
 
@@ -136,29 +150,27 @@ def _check_faults(engine: Engine) -> None:
             raise ValueError(f"there is no detector {name} to drill; there are {', '.join(sorted(engine.detectors))}")
 
 
-def _load(settings: Settings, runner: Runner, decoders: DecodePool) -> Engine:
+def _load(engine: Engine, settings: Settings, nice: int) -> None:
     models = settings.models
     found = find_bundles(models.bundles)
-    engine = Engine(runner, decoders, cheap_detectors(), faults=settings.fault)
     if models.text:
         _load_text(engine, found, models)
-    viewer = Viewer(decoders, references=_references(settings))
+    viewer = Viewer(engine.decoders, references=_references(settings))
     engine.detectors["known_picture"] = KnownPictureDetector(viewer)
     if models.ocr:
         bundle = _bundle(found, models.ocr, models)
-        engine.readers = DecodePool(max(1, round(cpu_quota())), nice=models.nice)
+        engine.readers = DecodePool(max(1, round(cpu_quota())), nice=nice)
         engine.texts = PictureTexts(OcrReader(bundle), viewer, engine.readers)
         engine.bundles["ocr"] = [bundle]
     if models.images:
         bundles = [_bundle(found, name, models) for name in models.images]
-        images = [ImageModel(bundle, runner) for bundle in bundles]
+        images = [ImageModel(bundle, engine.viewers) for bundle in bundles]
         if models.video:
             if not video_available():
                 raise ValueError("models.video needs PyAV: install modgate[video]")
             engine.video = VideoReader(models.video)
         engine.detectors["image"] = ImageDetector(images, viewer, video=engine.video)
         engine.bundles["image"] = bundles
-    return engine
 
 
 def _load_text(engine: Engine, found: Mapping[str, Path], models: ModelSettings) -> None:

@@ -13,6 +13,8 @@ from tests.media.pictures import DirectModel, encode, golden, picture_bytes, soo
 
 from modgate.detectors.base import DetectorError, Problem, Report, Subject
 from modgate.detectors.image import ImageDetector
+from modgate.media.decode import Picture
+from modgate.media.errors import MediaError, MediaProblem
 from modgate.media.pool import DecodePool
 from modgate.media.viewer import Viewer
 from modgate.message import Conversation, Media, Message, Sender
@@ -153,6 +155,26 @@ async def test_one_late_model_does_not_hide_the_other(pool: DecodePool) -> None:
         assert error.value.problem is Problem.TIMEOUT
         assert error.value.partial["explicit_nudity"][0].evidence == "open-nsfw"
     assert len(detector.cache) == 0
+
+
+async def test_what_was_late_is_judged_after_the_answer(
+    detector: ImageDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A picture that was not judged in time is known when it is sent again."""
+    data = picture_bytes("coffee.png")
+    real = detector._viewer.picture
+
+    async def late(_key: bytes, _data: bytes, _deadline: float) -> Picture:
+        raise MediaError(MediaProblem.DEADLINE)
+
+    monkeypatch.setattr(detector._viewer, "picture", late)
+    with pytest.raises(DetectorError) as error:
+        await _inspect(detector, data)
+    assert error.value.problem is Problem.TIMEOUT
+    monkeypatch.setattr(detector._viewer, "picture", real)
+    (following,) = detector._afterwards.values()
+    await following
+    assert len(detector.cache) == 1
 
 
 async def test_no_time_left(detector: ImageDetector, models: list[DirectModel]) -> None:

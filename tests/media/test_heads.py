@@ -58,7 +58,7 @@ def test_a_head_is_a_bundle_that_serves(folder: Path, tmp_path: Path) -> None:
     spec = bundle.manifest.image
     assert spec is not None
     for star in (True, False):
-        scores = [float(model.scores_now(preprocess(np.asarray(_picture(rng, star=star)), spec))[0]) for _ in range(6)]
+        scores = [float(model.scores_now(preprocess(_picture(rng, star=star), spec))[0]) for _ in range(6)]
         assert [score >= report.threshold for score in scores] == [star] * 6
     runner.close()
 

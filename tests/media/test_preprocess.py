@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.media.pictures import GOLDEN_NAMES, DirectModel, golden, picture_bytes, soon
 
 from modgate.inference.manifest import ImageInput
@@ -29,7 +30,7 @@ def test_order_of_operations() -> None:
     )
     pixels = np.zeros((40, 60, 3), np.uint8)
     pixels[:] = (10, 20, 30)
-    tensor = preprocess(pixels, spec)
+    tensor = preprocess(Image.fromarray(pixels), spec)
     assert tensor.shape == (1, 3, 16, 16)
     assert tensor.dtype == np.float32
     assert tensor.flags.c_contiguous
@@ -40,7 +41,7 @@ def test_order_of_operations() -> None:
 def test_any_shape_fits(shape: tuple[int, int]) -> None:
     """Pictures of any proportion give a tensor of the model's size, also if the shorter side rules."""
     spec = ImageInput(input="x", output="y", layout="NHWC", size=32, resize=36, fit="shorter_side", resample="bicubic")
-    assert preprocess(np.zeros((*shape, 3), np.uint8), spec).shape == (1, 32, 32, 3)
+    assert preprocess(Image.new("RGB", shape), spec).shape == (1, 32, 32, 3)
 
 
 def test_logits_become_probabilities() -> None:

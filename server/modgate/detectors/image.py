@@ -7,17 +7,17 @@ probabilities are fused into the labels of the taxonomy. The same bytes are judg
 import asyncio
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from modgate.detectors.base import DetectorError, Finding, Problem, Report, Subject, Tier
 from modgate.inference.cache import ScoreCache
 from modgate.inference.manifest import ImageInput, Manifest
-from modgate.media.decode import Pixels
 from modgate.media.errors import MediaError, MediaProblem
 from modgate.media.preprocess import Tensor, preprocess, probabilities
 from modgate.media.sniff import Kind, kind_of
@@ -29,7 +29,7 @@ from modgate.message import Media
 __all__ = ["ImageDetector", "ImageInspector", "ImageModel", "Judgement", "picture_labels"]
 
 _AFTERWARDS, _PATIENCE = 2, 20.0
-"""Videos that are watched to the end after their answer, and the seconds for it."""
+"""Pictures and videos that are judged to the end after their answer, at once, and the seconds for it."""
 
 _OF_THE_BYTES = frozenset(
     {MediaProblem.UNSUPPORTED, MediaProblem.TOO_LARGE, MediaProblem.TOO_COMPLEX, MediaProblem.DAMAGED}
@@ -145,8 +145,8 @@ class ImageDetector:
             judgement = Judgement(problem=error)
         except _Open as unfinished:
             judgement = unfinished.judgement
-        if kind is Kind.VIDEO and key:
-            self._watch_on(key, data)
+        if key and (kind is Kind.VIDEO or _of_the_moment(judgement.problem)):
+            self._judge_on(key, data, look)
         return judgement
 
     async def _look(self, key: bytes, data: bytes, deadline: float) -> Judgement:
@@ -186,7 +186,7 @@ class ImageDetector:
             async with contextlib.aclosing(self._video.frames(data, deadline)) as frames:
                 async for frame in frames:
                     # One by one: those that were asked before an error count.
-                    asked.append(asyncio.ensure_future(self._judge_frame(frame.pixels, deadline)))  # noqa: PERF401
+                    asked.append(asyncio.ensure_future(self._judge_frame(frame.image, deadline)))  # noqa: PERF401
         except MediaError as error:
             problem = error
         except BaseException:
@@ -203,28 +203,28 @@ class ImageDetector:
             raise _Open(judgement)
         return judgement
 
-    async def _judge_frame(self, pixels: Pixels, deadline: float) -> Judgement:
+    async def _judge_frame(self, frame: Image.Image, deadline: float) -> Judgement:
         try:
-            tensors = await self._viewer.pool.run(lambda: self._prepare([pixels]), deadline)
+            tensors = await self._viewer.pool.run(lambda: self._prepare([frame]), deadline)
         except MediaError as error:
             return Judgement(problem=error)
         return await self._ask(tensors, deadline)
 
-    def _watch_on(self, key: bytes, data: bytes) -> None:
-        """Judge the whole of a video after the answer, so that it is known when it is forwarded."""
+    def _judge_on(self, key: bytes, data: bytes, look: "_Look") -> None:
+        """Judge after the answer what was not done in time, so that it is known when it is sent again."""
         if key in self._afterwards or len(self._afterwards) >= _AFTERWARDS:
             return
         deadline = time.monotonic() + _PATIENCE
-        task = asyncio.ensure_future(self.cache.get(key, lambda: self._watch(key, data, deadline)))
+        task = asyncio.ensure_future(self.cache.get(key, lambda: look(key, data, deadline)))
         self._afterwards[key] = task
-        task.add_done_callback(lambda done: self._watched(key, done))
+        task.add_done_callback(lambda done: self._judged(key, done))
 
-    def _watched(self, key: bytes, task: "asyncio.Task[Judgement]") -> None:
+    def _judged(self, key: bytes, task: "asyncio.Task[Judgement]") -> None:
         del self._afterwards[key]
         if not task.cancelled():
             task.exception()  # seen here; what cannot be judged at leisure stays unknown
 
-    def _prepare(self, frames: Sequence[Pixels]) -> list[list[Tensor]]:
+    def _prepare(self, frames: Sequence[Image.Image]) -> list[list[Tensor]]:
         """Return for each frame the input of each model. Runs in a worker thread."""
         return [[preprocess(frame, spec) for _, spec in self.models] for frame in frames]
 
@@ -248,6 +248,15 @@ class ImageDetector:
             else:
                 known.append(answer)
         return Judgement(fuse(known), problem)
+
+
+_Look = Callable[[bytes, bytes, float], Awaitable[Judgement]]
+
+
+def _of_the_moment(problem: MediaError | DetectorError | None) -> bool:
+    if isinstance(problem, DetectorError):
+        return problem.problem is not Problem.ERROR
+    return problem is not None and problem.problem in _PROBLEMS
 
 
 class _Open(Exception):  # noqa: N818  no error of its own: it keeps what is not final out of the cache

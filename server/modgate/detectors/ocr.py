@@ -16,7 +16,6 @@ from PIL import Image
 from modgate.inference.bundle import Bundle
 from modgate.inference.estimate import ServiceTime
 from modgate.inference.session import Session
-from modgate.media.decode import Pixels
 from modgate.media.errors import MediaError, MediaProblem
 from modgate.media.lines import Line, find_lines
 
@@ -108,17 +107,16 @@ class OcrReader:
         self._offset = -np.array(self._spec.mean, np.float32)[:, np.newaxis, np.newaxis] / deviation
         self._finding, self._reading = self._warm_up()
 
-    def read(self, image: Pixels, deadline: float) -> Reading:
+    def read(self, picture: Image.Image, deadline: float) -> Reading:
         """Read a picture. Blocks for 30 to 150 ms: call it in a worker thread.
 
         Args:
-            image: (height, width, 3), RGB, upright.
+            picture: RGB, upright.
             deadline: `time.monotonic()` seconds. No step is begun that, going by the last ones, would not end in time.
 
         Raises:
             MediaError: DEADLINE if there is no time even to look for lines.
         """
-        picture = Image.fromarray(image)
         lines = self._find(picture, deadline)
         read: list[tuple[Line, OcrLine]] = []
         late = False

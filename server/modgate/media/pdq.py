@@ -12,8 +12,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from modgate.media.decode import Pixels
-
 __all__ = ["BITS", "GOOD_QUALITY", "Hashes", "PdqHash", "pdq"]
 
 BITS = 256
@@ -44,9 +42,8 @@ class PdqHash:
     turned: Hashes
 
 
-def pdq(pixels: Pixels) -> PdqHash:
-    """Hash a picture of shape (height, width, 3), RGB. Takes 2 to 5 ms: call it in a worker thread."""
-    image = Image.fromarray(pixels)
+def pdq(image: Image.Image) -> PdqHash:
+    """Hash an RGB picture. Takes 2 to 5 ms: call it in a worker thread."""
     if max(image.size) > _SIDE:
         image = image.resize((min(_SIDE, image.width), min(_SIDE, image.height)), Image.Resampling.BILINEAR)
     luma = np.asarray(image, np.float32) @ _LUMA

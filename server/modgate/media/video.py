@@ -16,10 +16,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+from PIL import Image
 
 import modgate
-from modgate.media.decode import Pixels
 from modgate.media.errors import MediaError, MediaProblem
 
 __all__ = ["VideoFrame", "VideoReader", "available"]
@@ -38,11 +37,11 @@ class VideoFrame:
     """A frame that was sampled.
 
     Attributes:
-        pixels: (height, width, 3), RGB, its shorter side at most 512.
+        image: RGB, its shorter side at most 512 pixels.
         milliseconds: When it is shown.
     """
 
-    pixels: Pixels
+    image: Image.Image
     milliseconds: int
 
 
@@ -104,8 +103,7 @@ class VideoReader:
                 head = await self._read(process, _FRAME_BYTES, deadline)
                 width, height = int.from_bytes(head[:2], "big"), int.from_bytes(head[2:4], "big")
                 raw = await self._read(process, width * height * 3, deadline)
-                pixels = np.frombuffer(raw, np.uint8).reshape(height, width, 3)
-                yield VideoFrame(pixels, int.from_bytes(head[4:], "big"))
+                yield VideoFrame(Image.frombytes("RGB", (width, height), raw), int.from_bytes(head[4:], "big"))
             length = int.from_bytes(await self._read(process, 2, deadline), "big")
             end = json.loads(await self._read(process, length, deadline))
             # The worker has said its last word about this file and is ready for the next.

@@ -128,7 +128,7 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] | None =
 
 
 def _watch_engine(engine: Engine, metrics: Metrics) -> None:
-    metrics.gauge("queue_depth").set_function(engine.runner.depth)
+    metrics.gauge("queue_depth").set_function(lambda: engine.runner.depth() + engine.viewers.depth())
     scorer = engine.cascade or engine.text
     if scorer is not None:
         metrics.read("score_cache_hits", lambda: scorer.cache.hits)
