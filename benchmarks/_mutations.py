@@ -5,6 +5,7 @@ import random
 import struct
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from PIL import Image, ImageDraw
 
 __all__ = ["mutants", "seeds", "videos"]
 
+_STORED = Path(__file__).parents[1] / "tests" / "data" / "images"
 _TRAILERS = (
     b"PK\x03\x04" + bytes(26),
     b"<script>alert(1)</script>",
@@ -63,6 +65,8 @@ def seeds() -> dict[str, bytes]:
         "avif": _encode(image, "AVIF", quality=60),
         "avif-moving": _encode(image, "AVIF", **moving),
         "bmp": _encode(image, "BMP"),
+        # Pillow writes no HEIC: these were made with x265.
+        **{f"heic-{name}": (_STORED / f"{name}.heic").read_bytes() for name in ("photo", "two", "turned", "large")},
     }
 
 

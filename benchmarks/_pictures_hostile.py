@@ -11,7 +11,7 @@ from benchmarks._mutations import mutants, seeds, videos
 from benchmarks._pictures_served import request
 from benchmarks._process import Running, modgate
 from benchmarks._report import say, table
-from modgate.media.video import available
+from modgate.media.video import available, heif_available
 from modgate.v1 import moderation_pb2 as pb
 
 __all__ = ["hostile", "show_hostile"]
@@ -30,7 +30,10 @@ def hostile(count: int, drawings: Sequence[Path], seed: int) -> dict[str, Any]:
     after a warm-up with other broken files of every kind, with the server idle both times.
     """
     with_video = available()
-    settings: dict[str, Any] = {"log": {"decisions": "none"}, "models": {"video": 1} if with_video else {}}
+    settings: dict[str, Any] = {
+        "log": {"decisions": "none"},
+        "models": {"video": int(with_video), "heif": int(heif_available())},
+    }
     broken_videos = count // _VIDEO_SHARE if with_video else 0
     tally = _Tally()
     with modgate(settings) as server:

@@ -20,9 +20,10 @@ from modgate.inference.cores import cpu_quota
 from modgate.inference.image_model import ImageModel
 from modgate.inference.runner import Runner
 from modgate.inference.text_model import TextModel
+from modgate.media.limits import Limits as MediaLimits
 from modgate.media.pool import DecodePool
 from modgate.media.reference import AllowedHost, References
-from modgate.media.video import VideoReader
+from modgate.media.video import VideoReader, heif_available
 from modgate.media.video import available as video_available
 from modgate.media.viewer import Viewer
 from modgate.rules import Document, Inspectors, Ruleset, compile_ruleset
@@ -46,6 +47,7 @@ class Engine:
         decoders: The workers that decode pictures.
         readers: The workers that read text in pictures.
         video: The processes that decode videos.
+        heif: The processes that decode HEIC pictures.
         detectors: By name.
         bundles: Which bundles each detector asks.
         text: The full text model.
@@ -64,6 +66,7 @@ class Engine:
     texts: PictureTexts | None = None
     readers: DecodePool | None = None
     video: VideoReader | None = None
+    heif: VideoReader | None = None
     faults: tuple[str, ...] = ()
     inspectors: Inspectors = field(default_factory=Inspectors)
 
@@ -100,6 +103,12 @@ class Engine:
             warnings=(*ruleset.warnings, warning),
         )
 
+    async def start(self) -> None:
+        """Start the decoding processes, which takes longer than a message may."""
+        for processes in (self.video, self.heif):
+            if processes is not None:
+                await processes.start()
+
     def close(self) -> None:
         """Stop the workers."""
         self.runner.close()
@@ -107,8 +116,9 @@ class Engine:
         self.decoders.close()
         if self.readers is not None:
             self.readers.close()
-        if self.video is not None:
-            self.video.kill()
+        for processes in (self.video, self.heif):
+            if processes is not None:
+                processes.kill()
 
 
 def build_engine(settings: Settings, observer: GateObserver | None = None) -> Engine:
@@ -155,7 +165,11 @@ def _load(engine: Engine, settings: Settings, nice: int) -> None:
     found = find_bundles(models.bundles)
     if models.text:
         _load_text(engine, found, models)
-    viewer = Viewer(engine.decoders, references=_references(settings))
+    if models.heif:
+        if not heif_available():
+            raise ValueError("models.heif needs pi-heif: install modgate[heif]")
+        engine.heif = VideoReader(models.heif, frames=MediaLimits().frames, program="modgate.media.heif_worker")
+    viewer = Viewer(engine.decoders, heif=engine.heif, references=_references(settings))
     engine.detectors["known_picture"] = KnownPictureDetector(viewer)
     if models.ocr:
         bundle = _bundle(found, models.ocr, models)

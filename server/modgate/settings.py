@@ -51,6 +51,7 @@ class ModelSettings(_Group):
         None, description="Bundle that reads text in pictures for the text rules, pp-ocrv6-tiny; empty for none."
     )
     video: int = Field(0, ge=0, le=16, description="Processes that decode videos; needs the extra modgate[video].")
+    heif: int = Field(0, ge=0, le=16, description="Processes that decode HEIC pictures; needs the extra modgate[heif].")
     workers: int = Field(0, ge=0, le=256, description="Threads that run models; 0 is one for each core of the quota.")
     nice: int = Field(10, ge=0, le=19, description="How far below the event loop these threads are scheduled.")
     cache_entries: int = Field(20_000, ge=0, description="Texts whose scores are kept, at about 3 kB each.")

@@ -1,4 +1,4 @@
-"""Broken pictures of every kind, the small form of `python -m benchmarks pictures --fuzz 10000`."""
+"""Broken pictures of every kind, the small form of `python -m benchmarks pictures --part hostile`."""
 
 from collections import Counter
 
@@ -27,5 +27,7 @@ def test_mutants_decode_or_are_refused() -> None:
 def test_seeds_are_well_formed() -> None:
     """What the mutants are made of decodes: the corpus breaks real pictures, not rubbish."""
     for name, data in seeds().items():
+        if name.startswith("heic"):
+            continue  # decoded in a process of its own: test_heif.py
         picture = decode(data, soon(), Limits())
         assert len(picture.frames) == (4 if "moving" in name or name == "apng" else 1), name

@@ -27,7 +27,7 @@ from modgate.media.errors import MediaError, MediaProblem
 from modgate.media.limits import Limits
 from modgate.media.sniff import Format, Header, sniff
 
-__all__ = ["Picture", "decode"]
+__all__ = ["Picture", "decode", "finish"]
 
 _DECODERS = (
     AvifImagePlugin,
@@ -113,6 +113,8 @@ def decode(data: bytes, deadline: float, limits: Limits) -> Picture:
     """
     limits.check_bytes(data)
     header = sniff(data)
+    if header.format is Format.HEIF:
+        raise MediaError(MediaProblem.UNSUPPORTED, "HEIC needs modgate[heif] and models.heif: 1")
     limits.check(header)
     _check(deadline)
     try:
@@ -139,7 +141,7 @@ def _read(image: ImageFile.ImageFile, header: Header, deadline: float, limits: L
     if header.format is Format.JPEG and header.width * header.height > limits.working:
         image.draft(None, (_SHORT_SIDE, _SHORT_SIDE))
     image.load()
-    frame = _finish(image, _TURNS.get(_orientation(image)), limits)
+    frame = finish(image, _TURNS.get(_orientation(image)), limits)
     if frame is image and header.format not in _PLAIN:
         frame = frame.copy()
     return Picture(header.format, header.width, header.height, (frame,))
@@ -163,7 +165,7 @@ def _sample(image: ImageFile.ImageFile, header: Header, deadline: float, limits:
         limits.check(Header(header.format, *image.size))
         if index in wanted:
             image.load()
-            frame = _finish(image, None, limits)
+            frame = finish(image, None, limits)
             # An animation draws its next frame on the same pixels.
             frames.append(frame.copy() if frame is image else frame)
     return Picture(header.format, header.width, header.height, _distinct(frames), total, reachable >= total)
@@ -189,7 +191,8 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _finish(image: Image.Image, turn: Image.Transpose | None, limits: Limits) -> Image.Image:
+def finish(image: Image.Image, turn: Image.Transpose | None, limits: Limits) -> Image.Image:
+    """Return a decoded picture as models look at it: RGB, upright, shrunk if it is large."""
     factor = 1
     if image.width * image.height > limits.working:
         factor = max(1, min(image.size) // _SHORT_SIDE)

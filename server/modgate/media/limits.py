@@ -24,6 +24,8 @@ def _pixels() -> dict[Format, int]:
         Format.AVIF: 6 * _MEGA,
         Format.PNG: 6 * _MEGA,
         Format.GIF: 6 * _MEGA,
+        # As phones take them; what cannot be done within a budget is done after the answer (`unhurried`).
+        Format.HEIF: 25 * _MEGA,
     }
 
 
@@ -40,6 +42,7 @@ class Limits:
         walked: Pixels of an animation that are decoded to reach those frames.
         smallest: Shorter side in pixels under which classifiers are not asked: they know nothing so small, and score it
             at random (a 25 x 14 reaction GIF got 0.76 for nudity), and nobody can make out a picture in it.
+        unhurried: Pixels of a HEIC picture that is decoded within a message's budget, at 45 to 65 ns each.
         working: Pixels of a decoded frame that is kept for the models; larger ones are shrunk first.
     """
 
@@ -50,6 +53,7 @@ class Limits:
     frames: int = 4
     walked: int = 10 * _MEGA
     smallest: int = 32
+    unhurried: int = 2_500_000
     working: int = 2 * _MEGA
 
     def check_bytes(self, data: bytes) -> None:

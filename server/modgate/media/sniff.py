@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from modgate.media.errors import MediaError, MediaProblem
 
-__all__ = ["Format", "Header", "Kind", "kind_of", "sniff"]
+__all__ = ["Format", "Header", "Kind", "is_heif", "kind_of", "sniff"]
 
 
 class Format(StrEnum):
@@ -22,6 +22,7 @@ class Format(StrEnum):
     WEBP = "webp"
     AVIF = "avif"
     BMP = "bmp"
+    HEIF = "heif"
 
 
 class Kind(StrEnum):
@@ -58,7 +59,8 @@ _SIGNATURES = (
     (b"GIF89a", Format.GIF),
 )
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
-_ISO_PICTURES = _AVIF_BRANDS | {b"mif1", b"msf1", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis"}
+_HEIF_BRANDS = frozenset({b"mif1", b"msf1", b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"})
+_ISO_PICTURES = _AVIF_BRANDS | _HEIF_BRANDS
 _MATROSKA = b"\x1a\x45\xdf\xa3"
 _BOX = 8
 """Bytes of an ISO box header: size and type."""
@@ -76,6 +78,11 @@ def kind_of(data: bytes, mime_type: str = "") -> Kind:
     return {"image": Kind.PICTURE, "video": Kind.VIDEO}.get(claimed, Kind.OTHER)
 
 
+def is_heif(data: bytes) -> bool:
+    """Return whether a file is HEIC, by its first bytes."""
+    return _format_of(data) is Format.HEIF
+
+
 def sniff(data: bytes) -> Header:
     """Read format, size and structure of a picture.
 
@@ -86,7 +93,7 @@ def sniff(data: bytes) -> Header:
         raise MediaError(MediaProblem.EMPTY)
     format_ = _format_of(data)
     if format_ is None:
-        raise MediaError(MediaProblem.UNSUPPORTED, "the bytes are not JPEG, PNG, GIF, WebP, AVIF or BMP")
+        raise MediaError(MediaProblem.UNSUPPORTED, "the bytes are not JPEG, PNG, GIF, WebP, AVIF, HEIC or BMP")
     try:
         header = _READERS[format_](data)
     except (struct.error, IndexError) as error:
@@ -104,6 +111,8 @@ def _format_of(data: bytes) -> Format | None:
         return Format.WEBP
     if data[4:8] == b"ftyp" and _AVIF_BRANDS & {data[8:12], *_brands(data)}:
         return Format.AVIF
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return Format.HEIF
     # Two letters are too common to be a signature alone; the reserved fields must be zero as well.
     return Format.BMP if data.startswith(b"BM") and len(data) > _BMP_HEADER and not any(data[6:10]) else None
 
@@ -163,7 +172,7 @@ def _webp(data: bytes) -> Header:
     raise MediaError(MediaProblem.DAMAGED, "the webp has no picture chunk first")
 
 
-def _avif(data: bytes) -> Header:
+def _iso(data: bytes) -> Header:
     """Take the largest size that any `ispe` property or track header gives: grids and thumbnails have several."""
     width = height = 0
     at = data.find(b"ispe")
@@ -182,7 +191,7 @@ def _avif(data: bytes) -> Header:
     frames, at = 1, data.find(b"stsz")
     if at >= 0 and (data[8:12] == b"avis" or b"avis" in _brands(data)):
         frames = max(1, struct.unpack_from(">I", data, at + 12)[0])
-    return Header(Format.AVIF, width, height, frames=frames)
+    return Header(_format_of(data) or Format.AVIF, width, height, frames=frames)
 
 
 _SOF = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -223,6 +232,7 @@ _READERS = {
     Format.PNG: _png,
     Format.GIF: _gif,
     Format.WEBP: _webp,
-    Format.AVIF: _avif,
+    Format.AVIF: _iso,
+    Format.HEIF: _iso,
     Format.BMP: _bmp,
 }

@@ -1,6 +1,6 @@
-"""Videos: key frames from a process that may crash or hang without harm.
+"""Frames from a process that may crash or hang without harm: of videos, and of pictures in formats like HEIC.
 
-Each worker serves one video at a time. One that is late is killed, and a new one takes its place; starting one takes a
+Each worker serves one file at a time. One that is late is killed, and a new one takes its place; starting one takes a
 few hundred milliseconds, so they are started ahead and not within a message's budget.
 """
 
@@ -21,7 +21,7 @@ from PIL import Image
 import modgate
 from modgate.media.errors import MediaError, MediaProblem
 
-__all__ = ["VideoFrame", "VideoReader", "available"]
+__all__ = ["VideoFrame", "VideoReader", "available", "heif_available"]
 
 _FRAME_BYTES = 8
 _PACKAGES = str(Path(modgate.__file__).parents[1])
@@ -32,12 +32,17 @@ def available() -> bool:
     return importlib.util.find_spec("av") is not None
 
 
+def heif_available() -> bool:
+    """Return whether pi-heif is installed, an extra as well."""
+    return importlib.util.find_spec("pi_heif") is not None
+
+
 @dataclass(frozen=True, slots=True)
 class VideoFrame:
     """A frame that was sampled.
 
     Attributes:
-        image: RGB, its shorter side at most 512 pixels.
+        image: RGB, shrunk.
         milliseconds: When it is shown.
     """
 
@@ -51,10 +56,12 @@ class VideoReader:
     Args:
         workers: Processes, each with about 60 MB.
         frames: Frames that are looked for in one video.
+        program: The module that the processes run.
     """
 
-    def __init__(self, workers: int, *, frames: int = 8) -> None:
+    def __init__(self, workers: int, *, frames: int = 8, program: str = "modgate.media.video_worker") -> None:
         self._workers = workers
+        self._program = program
         self._frames = frames
         self._idle: asyncio.Queue[asyncio.subprocess.Process] = asyncio.Queue()
         self._all: set[asyncio.subprocess.Process] = set()
@@ -141,13 +148,13 @@ class VideoReader:
         try:
             return await asyncio.wait_for(self._idle.get(), max(0.0, deadline - time.monotonic()))
         except TimeoutError as error:
-            raise MediaError(MediaProblem.BUSY, "no video worker is free") from error
+            raise MediaError(MediaProblem.BUSY, "no decoding process is free") from error
 
     async def _start_one(self) -> None:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "modgate.media.video_worker",
+            self._program,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,

@@ -1,36 +1,21 @@
-"""The process that decodes videos: `python -m modgate.media.video_worker`, one request after the other over pipes.
+"""The process that decodes videos: `python -m modgate.media.video_worker`. The protocol is that of `frame_worker`.
 
-FFmpeg's decoders are large and have a history of memory errors, so they never run in the gate's own process: this one
-may crash, and is killed when it is late. It limits its own memory, opens only the containers and codecs that chats use,
-reads from memory alone, and touches key frames only.
-
-Request, big-endian: `size: u32, frames: u16, seconds: f64`, then the file. Response: any number of frames, each
-`b"F", width: u16, height: u16, milliseconds: u32` and RGB bytes; then `b"E", length: u16` and JSON with `problem` (a
-code of `MediaProblem`, or null), `detail`, `duration` (seconds) and `wanted` (frames that were looked for).
+FFmpeg's decoders are large and have a history of memory errors, so they never run in the gate's own process. This one
+opens only the containers and codecs that chats use, and touches key frames only.
 """
 
 import io
-import json
-import resource
-import struct
-import sys
 import time
-from typing import BinaryIO
 
 import av
 import numpy as np
 from PIL import Image
 
 from modgate.media.errors import MediaError, MediaProblem
+from modgate.media.frame_worker import Show, serve
 
-__all__ = ["END", "FRAME", "REQUEST", "main"]
+__all__ = ["main"]
 
-REQUEST = struct.Struct(">IHd")
-FRAME = struct.Struct(">HHI")
-END = struct.Struct(">H")
-
-_MEMORY = 1 << 30
-"""Bytes of address space beyond what is mapped at start; a decoder that wants more fails."""
 _PIXELS = 9_000_000
 """4K; a key frame of that size decodes in about 50 ms."""
 _SIDE = 512
@@ -43,28 +28,11 @@ _OPTIONS = {"probesize": "2000000", "analyzeduration": "1000000", "fflags": "+di
 
 def main() -> None:
     """Serve requests from standard input until it ends."""
-    _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    mapped = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()  # noqa: PTH123, SIM115
-    resource.setrlimit(resource.RLIMIT_AS, (mapped + _MEMORY, hard))
     av.logging.set_level(av.logging.PANIC)
-    source, sink = sys.stdin.buffer, sys.stdout.buffer
-    while header := source.read(REQUEST.size):
-        size, frames, seconds = REQUEST.unpack(header)
-        end: dict[str, object] = {"problem": None, "detail": "", "duration": 0.0, "wanted": 0}
-        try:
-            _sample(source.read(size), frames, time.monotonic() + seconds, sink, end)
-        except MediaError as error:
-            end |= {"problem": error.problem.value, "detail": error.detail}
-        except MemoryError:
-            end |= {"problem": MediaProblem.TOO_LARGE.value, "detail": "not enough memory"}
-        except Exception as error:  # noqa: BLE001  FFmpeg's errors are many, and all mean that the file is damaged
-            end |= {"problem": MediaProblem.DAMAGED.value, "detail": type(error).__name__}
-        text = json.dumps(end).encode()
-        sink.write(b"E" + END.pack(len(text)) + text)
-        sink.flush()
+    serve(_sample)
 
 
-def _sample(data: bytes, count: int, deadline: float, sink: BinaryIO, end: dict[str, object]) -> None:
+def _sample(data: bytes, count: int, deadline: float, show: Show) -> None:
     with av.open(io.BytesIO(data), "r", format=_container(data), options=_OPTIONS, metadata_errors="ignore") as video:
         if not video.streams.video:
             raise MediaError(MediaProblem.UNSUPPORTED, "there is no picture track")
@@ -78,7 +46,6 @@ def _sample(data: bytes, count: int, deadline: float, sink: BinaryIO, end: dict[
         context.skip_frame = "NONKEY"
         length = (video.duration or 0) / av.time_base
         times = _times(length, count)
-        end |= {"duration": round(length, 3), "wanted": len(times)}
         shown: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = []
         positions: set[int] = set()
         for moment in times:
@@ -97,9 +64,7 @@ def _sample(data: bytes, count: int, deadline: float, sink: BinaryIO, end: dict[
             if any(np.abs(thumbnail - other).mean() < _SAME for other in shown):
                 continue
             shown.append(thumbnail)
-            sink.write(b"F" + FRAME.pack(image.width, image.height, round(1000 * float(frame.time or 0.0))))
-            sink.write(image.tobytes())
-            sink.flush()
+            show(image, round(1000 * float(frame.time or 0.0)))
         if not positions:
             raise MediaError(MediaProblem.DAMAGED, "no frame could be decoded")
 

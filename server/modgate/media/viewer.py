@@ -5,7 +5,9 @@ kept: they go with the last one who looks at them.
 """
 
 import asyncio
+import contextlib
 import hashlib
+import time
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
@@ -14,12 +16,18 @@ from modgate.media.errors import MediaError, MediaProblem
 from modgate.media.limits import Limits
 from modgate.media.pool import DecodePool
 from modgate.media.reference import References
+from modgate.media.sniff import Format, Header, is_heif, sniff
+from modgate.media.video import VideoReader
 from modgate.message import Media
 
 __all__ = ["Viewer"]
 
 _HASHED_INLINE = 256 * 1024
 """Bytes that are hashed on the event loop, at 1 GB/s or more; larger files are hashed in a worker."""
+
+
+_HURRY = 1.0
+"""Seconds: with less than that left, large HEIC pictures are not begun."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,11 +45,20 @@ class Viewer:
     Args:
         pool: The workers.
         limits: Bounds on one picture.
+        heif: Decodes HEIC; without it such pictures are refused.
         references: Fetches media that are only named; without it they are refused.
     """
 
-    def __init__(self, pool: DecodePool, limits: Limits | None = None, *, references: References | None = None) -> None:
+    def __init__(
+        self,
+        pool: DecodePool,
+        limits: Limits | None = None,
+        *,
+        heif: VideoReader | None = None,
+        references: References | None = None,
+    ) -> None:
         self.pool = pool
+        self._heif = heif
         self._references = references
         # Shared while they are in the air, not kept: an address may show something else the next time.
         self._fetching: dict[str, asyncio.Task[bytes]] = {}
@@ -93,7 +110,7 @@ class Viewer:
         flight = self._flights.get(key)
         if flight is None or flight.deadline < deadline:
             # Who has more time than the decode that is in the air starts another one: its failure is not theirs.
-            task = asyncio.ensure_future(self.pool.run(lambda: decode(data, deadline, self.limits), deadline))
+            task = asyncio.ensure_future(self._decode(data, deadline))
             flight = self._flights[key] = _Flight(task, deadline)
             task.add_done_callback(lambda done: self._landed(key, done))
         flight.waiting += 1
@@ -105,6 +122,23 @@ class Viewer:
                 flight.task.cancel()
         self._seen[key] = picture
         return picture
+
+    async def _decode(self, data: bytes, deadline: float) -> Picture:
+        if self._heif is None or not is_heif(data):
+            return await self.pool.run(lambda: decode(data, deadline, self.limits), deadline)
+        header = await self.pool.run(lambda: self._announced(data), deadline)
+        if header.width * header.height > self.limits.unhurried and deadline - time.monotonic() < _HURRY:
+            raise MediaError(MediaProblem.DEADLINE, "a HEIC picture of this size takes longer than a message may")
+        async with contextlib.aclosing(self._heif.frames(data, deadline)) as frames:
+            images = tuple([frame.image async for frame in frames])
+        if not images:
+            raise MediaError(MediaProblem.DAMAGED, "the file has no picture")
+        return Picture(Format.HEIF, header.width, header.height, images, len(images))
+
+    def _announced(self, data: bytes) -> Header:
+        header = sniff(data)
+        self.limits.check(header)
+        return header
 
     def _landed(self, key: bytes, task: "asyncio.Task[Picture]") -> None:
         flight = self._flights.get(key)

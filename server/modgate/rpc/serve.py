@@ -58,8 +58,7 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] | None =
         if settings.metrics_listen:
             stack.callback(_serve_metrics(settings.metrics_listen, metrics))
         log.info("loading", cores=cpu_quota(), bundles=[settings.models.text, *settings.models.images])
-        engine = await asyncio.to_thread(build_engine, settings, observer)
-        stack.callback(engine.close)
+        engine = await _engine(settings, observer, stack)
         if settings.fault:
             log.warning("DRILL: detectors misbehave on purpose", faults=list(settings.fault))
         memory = Memory(settings.storage, floods=engine.floods) if settings.storage is not None else None
@@ -125,6 +124,13 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] | None =
         reason = await until()
         log.info("stopping", reason=reason, in_flight=metrics.registry.get_sample_value("modgate_in_flight"))
     log.info("stopped")
+
+
+async def _engine(settings: Settings, observer: GateObserver, stack: AsyncExitStack) -> Engine:
+    engine = await asyncio.to_thread(build_engine, settings, observer)
+    stack.callback(engine.close)
+    await engine.start()
+    return engine
 
 
 def _watch_engine(engine: Engine, metrics: Metrics) -> None:
