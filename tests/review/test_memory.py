@@ -18,7 +18,7 @@ from modgate.penalties import earned_sanction
 from modgate.review import HistoryFilter
 from modgate.review.memory import Memory
 from modgate.rules.ruleset import PenaltyClause, PenaltyType, Verdict
-from modgate.storage import JournalError, StoreError
+from modgate.storage import Database, JournalError, StoreAwayError, StoreError
 from modgate.storage.settings import StorageSettings, ValkeySettings
 
 __all__ = ["toxic_proxy"]
@@ -198,6 +198,16 @@ async def test_a_store_that_thaws_is_used_again(
     items, _ = await memory.desk.waiting(HistoryFilter(), limit=10)
     assert [item.row["message_id"] for item in items] == ["m1", "m2", "m3"]
     await memory.stop()
+
+
+@pytest.mark.e2e
+def test_a_store_that_refuses_us_is_told_apart_from_one_that_is_gone(postgres_url: str) -> None:
+    """The operator reads in the log that the role or password is wrong, and never the password."""
+    database = Database(postgres_url.replace("postgresql://modgate@", "postgresql+psycopg://stranger:hunter2@"))
+    with pytest.raises(StoreAwayError, match='role "stranger" does not exist') as refused, database.transaction():
+        pass
+    assert "hunter2" not in str(refused.value)
+    database.close()
 
 
 @pytest.mark.e2e
