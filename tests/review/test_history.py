@@ -176,6 +176,20 @@ def test_one_bad_entry_does_not_hold_up_the_others(
     assert b'"m3"' in (journal.folder / "rejected.jsonl").read_bytes()
 
 
+def test_a_line_of_another_version_does_not_hold_up_the_others(
+    start: Start, journal: Journal, shelf: Any, decide: Any
+) -> None:
+    """After an upgrade, what the old gate left in another form goes aside, and the rest gets through."""
+    history, drain = start()
+    journal.append(b'{"row": {"id": "old"}, "names": [], "sanctions": []}')
+    journal.append(b"no json")
+    history.before_reply(decide(1, flagged=True))
+    assert drain.flush()
+    assert shelf.count("decisions") == 1
+    assert history.counts.rejected == 2
+    assert len((journal.folder / "rejected.jsonl").read_bytes().splitlines()) == 2
+
+
 def explained(decision: Decision, *, conditions: int = 1) -> Decision:
     """Return the decision with something to tell of it."""
     leaves = tuple(Trace("words", Outcome.TRUE) for _ in range(conditions))

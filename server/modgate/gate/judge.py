@@ -135,6 +135,7 @@ class Gate:
         sanction: StandingSanction | None = None,
     ) -> Decision:
         message, now = case.subject.message, case.subject.now
+        notable = result.flagged or result.verdict is Verdict.BLOCK
         delivery = None
         if self._sanctions is not None and result.verdict is not Verdict.BLOCK:
             delivery = self._sanctions.delivery(message)
@@ -154,7 +155,9 @@ class Gate:
             timings=case.facts.elapsed,
             ruleset_revision=case.ruleset.revision,
             traces=traces,
-            explain=partial(_explain_hits, result, case) if result.flagged or result.verdict is Verdict.BLOCK else None,
+            explain=partial(_explain_hits, result, case.facts)
+            if result.flagged or result.verdict is Verdict.BLOCK
+            else None,
             shadow_penalties=earned.shadow,
             penalties_degraded=earned.degraded,
             sanction=sanction,
@@ -255,16 +258,13 @@ def _wanted(case: _Case, result: Answer) -> list[str]:
     ]
 
 
-def _explain_hits(result: Answer, case: _Case) -> tuple[RuleTrace, ...]:
+def _explain_hits(result: Answer, facts: Facts) -> tuple[RuleTrace, ...]:
+    # Without the message: it may be megabytes, and this is kept for a while.
     # What stayed unknown tells something only if a fallback stood for it.
     unknown = result.unknown if result.fallback is not None else ()
     rules = dict.fromkeys((*result.hits, *result.shadow_hits, *unknown))
-    return tuple(_explain_rule(rule, case) for rule in rules)
-
-
-def _explain_rule(rule: Rule, case: _Case) -> RuleTrace:
-    tree = trace(rule.when, case.facts)
-    return RuleTrace(rule.id, rule.revision, rule.mode is not Mode.LIVE, tree.outcome, tree)
+    trees = ((rule, trace(rule.when, facts)) for rule in rules)
+    return tuple(RuleTrace(r.id, r.revision, r.mode is not Mode.LIVE, tree.outcome, tree) for r, tree in trees)
 
 
 def _explain(plan: Plan, case: _Case) -> tuple[RuleTrace, ...]:

@@ -93,7 +93,7 @@ class Drain:
                     position = self._archive.position(self._journal.identity)
                     reader = reader or JournalReader(self._journal.folder, position)
                 self._drain(reader)
-            except (StoreError, SQLAlchemyError) as error:
+            except (StoreError, SQLAlchemyError, OSError) as error:
                 if not self.away:
                     self._log.warning("store away, the journal takes what must not be lost", error=str(error))
                 self.away = True
@@ -122,7 +122,7 @@ class Drain:
             queued = self._history.take(_BATCH)
             if not lines and not queued:
                 return
-            entries = [decode(line) for line in unhurried(lines)]
+            entries = [entry for line in unhurried(lines) if (entry := self._decoded(line)) is not None]
             try:
                 self._history.explain(entries)
                 self._store(entries, queued, reader.position)
@@ -160,12 +160,20 @@ class Drain:
             except StoreError:
                 raise
             except SQLAlchemyError as error:
-                self._reject(entry, error)
+                self._reject(encode(entry), error)
         return flagged
 
-    def _reject(self, entry: Entry, error: SQLAlchemyError) -> None:
+    def _decoded(self, line: bytes) -> Entry | None:
+        try:
+            return decode(line)
+        except (ValueError, TypeError) as error:
+            # Of another version of the gate; the rest must get through.
+            self._reject(line, error)
+            return None
+
+    def _reject(self, line: bytes, error: Exception) -> None:
         self._history.counts.rejected += 1
         path = self._journal.folder / "rejected.jsonl"
         with path.open("ab") as rejected:
-            rejected.write(encode(entry) + b"\n")
-        self._log.error("the store refused an entry", kept_in=str(path), error=type(error).__name__)
+            rejected.write(line + b"\n")
+        self._log.error("an entry cannot be stored", kept_in=str(path), error=type(error).__name__)

@@ -166,13 +166,12 @@ def encode(entry: Entry) -> bytes:
     return _to_json((entry["row"], entry["names"], entry["sanctions"])).encode()
 
 
-def explanation_of(decision: Decision) -> str:
+def explanation_of(traces: Sequence[RuleTrace]) -> str:
     """Return why a decision was made, as JSON for `explain`; empty if there is nothing to tell.
 
-    Rules that did not hold are left out unless the caller asked for them, and the rest is bounded: a moderator reads
-    it. It has the text of rules, never that of the message. Hundreds of microseconds: not for the event loop.
+    Bounded, for a moderator reads it. It has the text of rules, never that of the message. Hundreds of microseconds:
+    not for the event loop.
     """
-    traces = decision.traces or (decision.explain() if decision.explain is not None else ())
     room = _Room(_NODES_AT_MOST)
     rules = [_rule(rule, room) for rule in traces if room.left > 0]
     line = _to_json(rules) if rules else ""

@@ -2,13 +2,13 @@
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 import structlog
 
-from modgate.gate.decision import Decision
+from modgate.gate.decision import Decision, RuleTrace
 from modgate.review.entry import Entry, KeepPolicy, decode, encode, entry_of, explain, explanation_of
 from modgate.rules.ruleset import Verdict
 from modgate.storage.journal import Journal, JournalError
@@ -66,7 +66,8 @@ class History:
         self._room = queue
         self._fresh: deque[Decision | bytes] = deque()
         self._flat: deque[bytes] = deque()
-        self._unexplained: dict[str, Decision | str] = {}
+        # Never the decision itself, whose message may have megabytes of pictures.
+        self._unexplained: dict[str, Callable[[], Sequence[RuleTrace]] | Sequence[RuleTrace] | str] = {}
         self._log = structlog.get_logger("modgate.history")
         self.counts = HistoryCounts()
 
@@ -77,9 +78,10 @@ class History:
         entry = entry_of(decision, self._policy, self._sealer)
         if entry["row"] is None and not entry["sanctions"]:
             return
-        if (decision.explain or decision.traces) and len(self._unexplained) < _UNEXPLAINED_AT_MOST:
+        told = decision.traces or decision.explain
+        if told and len(self._unexplained) < _UNEXPLAINED_AT_MOST:
             # Before the line is there to be read.
-            self._unexplained[decision.id] = decision
+            self._unexplained[decision.id] = told
         try:
             self._journal.append(encode(entry))
             self.counts.journaled += 1
@@ -136,7 +138,7 @@ class History:
         if isinstance(known, str):
             return known
         try:
-            line = explanation_of(known)
+            line = explanation_of(known() if callable(known) else known)
         except Exception as error:  # noqa: BLE001 - without it the decision is stored all the same
             self._log.error("a decision cannot be explained", decision_id=identity, error=type(error).__name__)
             line = ""

