@@ -155,9 +155,7 @@ class Gate:
             timings=case.facts.elapsed,
             ruleset_revision=case.ruleset.revision,
             traces=traces,
-            explain=partial(_explain_hits, result, case.facts)
-            if result.flagged or result.verdict is Verdict.BLOCK
-            else None,
+            explain=partial(_explain_hits, result, case.facts) if notable else None,
             shadow_penalties=earned.shadow,
             penalties_degraded=earned.degraded,
             sanction=sanction,

@@ -13,6 +13,8 @@ from modgate.storage.tables import audit, decision_matches, decisions, review_it
 __all__ = ["Retention", "stored_bytes"]
 
 _BATCH = 200
+_REST = 3
+"""Rests between batches, for each second of work."""
 _SWEEP_LOCK = 7_032_416_850_913
 _POSTGRES_INDEX_SHARE = 0.45
 _SAMPLE = 500
@@ -25,7 +27,7 @@ class Retention:
         database: The store.
         max_age: Seconds after which decisions go; None to keep them.
         max_bytes: Bytes beyond which the oldest decisions go; None for no bound.
-        pause: Seconds between two batches.
+        pause: Seconds between two batches, at least.
         stopped: Asked between batches.
         now: Wall-clock seconds.
     """
@@ -76,6 +78,7 @@ class Retention:
         place = ""
         while not self._stopped() and (at_most is None or removed < at_most):
             batch = _BATCH if at_most is None else min(_BATCH, at_most - removed)
+            begun = time.monotonic()
             with self._database.transaction() as connection:
                 # One gate of a fleet is enough.
                 last, count = _oldest(connection, before, place, batch) if self._mine(connection) else ("", 0)
@@ -84,7 +87,8 @@ class Retention:
                 _delete(connection, place, last)
             place = last
             removed += count
-            time.sleep(self._pause)
+            # A store on the same machine, or shared with others, has them to serve most of the time.
+            time.sleep(max(self._pause, _REST * (time.monotonic() - begun)))
         return removed
 
     def _mine(self, connection: Connection) -> bool:
@@ -143,9 +147,16 @@ def _delete(connection: Connection, after: str, last: str) -> None:
     The store finds them by the range: hundreds of ids in every statement would keep the interpreter busy, for which
     the event loop waits.
     """
-    doomed = select(decisions.c.id).where(decisions.c.id > after, decisions.c.id <= last, ~_waits())
-    items = select(review_items.c.id).where(review_items.c.decision_id.in_(doomed))
-    connection.execute(delete(decision_matches).where(decision_matches.c.decision_id.in_(doomed)))
+    # The range is said of every table: what is said of one alone, a planner does not carry over to the others.
+    doomed = select(decisions.c.id).where(*_within(decisions.c.id, after, last), ~_waits())
+    hanging = *_within(review_items.c.decision_id, after, last), review_items.c.decision_id.in_(doomed)
+    items = select(review_items.c.id).where(*hanging)
+    matches = decision_matches.c.decision_id
+    connection.execute(delete(decision_matches).where(*_within(matches, after, last), matches.in_(doomed)))
     connection.execute(delete(audit).where(audit.c.kind == "review", audit.c.subject_id.in_(items)))
-    connection.execute(delete(review_items).where(review_items.c.decision_id.in_(doomed)))
-    connection.execute(delete(decisions).where(decisions.c.id > after, decisions.c.id <= last, ~_waits()))
+    connection.execute(delete(review_items).where(*hanging))
+    connection.execute(delete(decisions).where(*_within(decisions.c.id, after, last), ~_waits()))
+
+
+def _within(column: ColumnElement[str], after: str, last: str) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return column > after, column <= last
