@@ -40,7 +40,7 @@ class Drain:
         history: History,
         archive: Archive,
         *,
-        commit_every: float = 0.25,
+        commit_every: float = 0.5,
         on_flagged: Callable[[list[str]], None] | None = None,
     ) -> None:
         self._journal = journal

@@ -47,7 +47,7 @@ class JournalSettings(_Strict):
         ge=1024**2,
         description="While the store is away, the journal grows to this size; then entries are dropped and counted.",
     )
-    commit_every: Seconds = Field(default=0.25, description="Seconds between two group commits into the store.")
+    commit_every: Seconds = Field(default=0.5, description="Seconds between two group commits into the store.")
 
 
 class RetentionSettings(_Strict):
