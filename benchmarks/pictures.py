@@ -36,10 +36,12 @@ from modgate.inference.cores import cpu_quota
 from modgate.inference.image_model import ImageModel
 from modgate.inference.runner import Runner
 from modgate.media.decode import decode
+from modgate.media.errors import MediaError
 from modgate.media.limits import Limits
 from modgate.media.pdq import pdq
 from modgate.media.pool import DecodePool
 from modgate.media.preprocess import preprocess
+from modgate.media.sniff import sniff
 from modgate.media.viewer import Viewer
 from modgate.message import Conversation, Media, Message, Sender
 
@@ -182,7 +184,8 @@ def main(argv: list[str]) -> int:
         half = report["beside"]["at_half"]
         figures |= {"text_p99_ms_at_half": half["text"]["ms"]["p99"], "late_at_half": float(half["late"])}
     if "hostile" in parts:
-        report["hostile"] = hostile(options.count or 10_000, drawings, options.seed)
+        chosen = _bombs_and_others(drawings, options.drawings, options.seed)
+        report["hostile"] = hostile(options.count or 10_000, chosen, options.seed)
         show_hostile(report["hostile"])
         figures |= report["hostile"]["figures"]
     if "stages" in parts:
@@ -194,6 +197,20 @@ def main(argv: list[str]) -> int:
             if name in report:
                 _show_scores(name, report[name])
     return finish("pictures", report, figures, smoke=False, json_file=options.json, plot_file=None)
+
+
+def _bombs_and_others(drawings: Sequence[Path], count: int, seed: int) -> list[Path]:
+    """Return every drawing that is refused for its size, and some of the others, at random."""
+    limits, bombs, others = Limits(), [], []
+    for path in drawings:
+        with path.open("rb") as file:
+            head = file.read(64)
+        try:
+            limits.check(sniff(head))
+            others.append(path)
+        except MediaError:
+            bombs.append(path)
+    return bombs + (random.Random(seed).sample(others, min(count, len(others))) if count else others)
 
 
 async def _judge(options: argparse.Namespace, drawings: list[Path]) -> dict[str, Any]:

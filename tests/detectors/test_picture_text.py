@@ -84,6 +84,16 @@ async def test_a_word_in_a_picture_is_a_hit(ruleset: Ruleset) -> None:
     assert "hello there\nyou badword"[span.start : span.end] == "badword"
 
 
+async def test_an_animation_is_read_where_most_is_written(ruleset: Ruleset) -> None:
+    """The caption of an animation is found, though it is not on the first frame."""
+    plain = Image.new("RGB", (640, 180), "white")
+    caption = plain.copy()
+    ImageDraw.Draw(caption).rectangle((0, 0, 640, 180), fill="black")
+    ImageDraw.Draw(caption).text((30, 60), "this badword again", fill="white", font=FONT)
+    data = encode(plain, "WEBP", save_all=True, append_images=[caption], lossless=True, duration=500)
+    assert (await _judge(ruleset, "", Media("m", "image/webp", data))).verdict is Verdict.BLOCK
+
+
 async def test_conditions_join_text_and_picture(ruleset: Ruleset) -> None:
     """A number in the text and a domain in the picture make `all` true together; a mask cannot cover a picture."""
     decision = await _judge(ruleset, "call +1 415 555 2671", _screenshot("then visit evil.example"))

@@ -17,6 +17,9 @@ from rich.progress import Progress
 from modgate.assembly import Engine, build_engine
 from modgate.cli.errors import Failure, expected
 from modgate.gate import Gate
+from modgate.media.errors import MediaError
+from modgate.media.limits import Limits as MediaLimits
+from modgate.media.sniff import Kind, is_heif, kind_of, sniff
 from modgate.rpc.translate import from_request, to_response
 from modgate.rpc.validate import Limits, violations
 from modgate.rules import load_document
@@ -50,7 +53,7 @@ def check(
     if as_json:
         typer.echo(MessageToJson(response, preserving_proto_field_name=True, ensure_ascii=False))
         return
-    for line in _lines(response):
+    for line in [*_lines(response), *_unreadable(response, image or [])]:
         typer.echo(line)
 
 
@@ -62,7 +65,10 @@ def explain(
     config: ConfigOption = None,
 ) -> None:
     """Judge one message and show how the verdict came about: every rule, every condition, every step undone."""
-    print_explained(_respond(text, image or [], server, rules, config, explain=True))
+    response = _respond(text, image or [], server, rules, config, explain=True)
+    print_explained(response)
+    for line in _unreadable(response, image or []):
+        typer.echo(line)
 
 
 def print_explained(response: pb.ModerateResponse) -> None:
@@ -164,6 +170,8 @@ def message_request(text: str | None, images: list[Path], *, explain: bool) -> p
         ]
     except OSError as error:
         raise Failure(f"cannot read {error.filename}: {error.strerror}", "usage") from error
+    if empty := next((path for path, medium in zip(images, media, strict=True) if not medium.data), None):
+        raise Failure(f"{empty} is empty", "usage")
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return pb.ModerateRequest(
         message=pb.Message(text=text, media=media),
@@ -171,6 +179,24 @@ def message_request(text: str | None, images: list[Path], *, explain: bool) -> p
         conversation=pb.Conversation(id="cli", type=pb.CONVERSATION_TYPE_GROUP),
         explain=explain,
     )
+
+
+def _unreadable(response: pb.ModerateResponse, images: list[Path]) -> list[str]:
+    """Return why pictures were not looked at, as far as their headers tell: the answer only says that they were not."""
+    if not response.HasField("fallback"):
+        return []
+    lines = []
+    for path in images:
+        data = path.read_bytes()
+        if kind_of(data) is Kind.VIDEO:
+            continue
+        if is_heif(data):
+            lines.append(f"picture {path.name}: HEIC needs modgate[heif] and models.heif: 1")
+        try:
+            MediaLimits().check(sniff(data))
+        except MediaError as error:
+            lines.append(f"picture {path.name} cannot be looked at: {error.detail or error.problem}")
+    return lines
 
 
 def _ask(server: str, request: pb.ModerateRequest) -> pb.ModerateResponse:

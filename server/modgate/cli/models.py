@@ -2,16 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from modgate.cli.errors import Failure, expected
 from modgate.evaluation import evaluate_bundle
-from modgate.inference.bundle import Bundle, BundleError, find_bundles
+from modgate.inference.bundle import Bundle, BundleError, find_bundles, read_manifest
 from modgate.inference.fetch import fetch_all
 from modgate.media.heads import HeadError, fit_head
 from modgate.settings import load_settings
@@ -24,20 +24,51 @@ BundlesOption = Annotated[Path | None, typer.Option("--bundles", help="Folder th
 
 
 @app.command("list")
-def list_bundles(bundles: BundlesOption = None) -> None:
+def list_bundles(
+    bundles: BundlesOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything, with all labels, as JSON.")] = False,
+) -> None:
     """Show every bundle, and whether its files are what its manifest says."""
     with expected():
         found = find_bundles([bundles] if bundles else load_settings().models.bundles)
-    table = Table("bundle", "version", "task", "labels", "licence", "state")
-    for name, path in sorted(found.items()):
-        try:
-            manifest = Bundle.load(path).manifest
-        except BundleError as error:
-            table.add_row(name, "", "", "", "", str(error).removeprefix(f"bundle {name}: "))
-            continue
-        labels = ", ".join(label.name + ("*" if label.experimental else "") for label in manifest.labels)
-        table.add_row(name, manifest.version, manifest.task.value, labels, manifest.licence.spdx, "ready")
-    Console().print(table)
+    rows = [_described(name, path) for name, path in sorted(found.items())]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table(Column("bundle", no_wrap=True), "state", "version", "task", "licence", "labels")
+    for row in rows:
+        names = row["labels"]
+        task = row["task"].removesuffix("-classification")
+        table.add_row(row["name"], row["state"], row["version"], task, row["licence"], str(len(names) or ""))
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row["hint"]:
+            console.print(f"{row['name']}: {row['hint']}", soft_wrap=True, markup=False, highlight=False)
+
+
+def _described(name: str, path: Path) -> dict[str, Any]:
+    """Return what there is to say of a bundle; its state is `ready`, `not built`, `not fetched` or `broken`."""
+    row: dict[str, Any] = {"name": name, "state": "broken", "version": "", "task": "", "licence": "", "labels": []}
+    row |= {"path": str(path), "hint": ""}
+    try:
+        manifest = read_manifest(path)
+        row |= {"version": manifest.version, "task": manifest.task.value, "licence": manifest.licence.spdx}
+        row["labels"] = [
+            {"name": label.name, "threshold": label.threshold, "experimental": label.experimental}
+            for label in manifest.labels
+        ]
+        missing = [entry for file, entry in manifest.files.items() if not (path / file).exists()]
+        if recipe := next((entry.recipe for entry in missing if entry.recipe), None):
+            row |= {"state": "not built", "hint": f"optional; `{recipe}` makes it"}
+        elif any(entry.source for entry in missing):
+            row |= {"state": "not fetched", "hint": f"`modgate models fetch {name}` gets it"}
+        else:
+            Bundle.load(path)
+            row["state"] = "ready"
+    except BundleError as error:
+        row["hint"] = str(error).removeprefix(f"bundle {name}: ")
+    return row
 
 
 @app.command()

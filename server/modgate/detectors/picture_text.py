@@ -7,9 +7,12 @@ unknown.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
+
+import numpy as np
+from PIL import Image
 
 from modgate.detectors.base import (
     CheapInspector,
@@ -35,6 +38,7 @@ TWINS = ("words", "pattern", "pii", "domain", "text", "similar")
 """The detectors that are asked about the text in pictures, too."""
 
 _COST_US = 80_000.0
+_LOOKED_OVER = (256, 256)
 _PROBLEMS = {MediaProblem.DEADLINE: Problem.TIMEOUT, MediaProblem.BUSY: Problem.OVERLOAD}
 
 
@@ -102,11 +106,22 @@ class PictureTexts:
             if error.problem in _PROBLEMS:
                 raise
             return error
-        # Captions of an animation rarely change; its first frame stands for it.
-        reading = await self._pool.run(lambda: self._reader.read(picture.frames[0], deadline), deadline)
+        reading = await self._pool.run(lambda: self._reader.read(_richest(picture.frames), deadline), deadline)
         if reading.late:
             raise _Late(reading)
         return reading
+
+
+def _richest(frames: Sequence[Image.Image]) -> Image.Image:
+    """Return the frame with the most edges: of an animation one can be read, and a caption has many edges."""
+    if len(frames) == 1:
+        return frames[0]
+
+    def edges(frame: Image.Image) -> float:
+        grey = np.asarray(frame.convert("L").resize(_LOOKED_OVER), np.int16)
+        return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
+
+    return max(frames, key=edges)
 
 
 class _Late(Exception):  # noqa: N818  no error of its own: it keeps a reading that is not whole out of the cache
