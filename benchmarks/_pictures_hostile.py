@@ -20,7 +20,7 @@ _VIDEO_SHARE = 20
 """One file in so many is a video: each keeps a core busy until its deadline."""
 _WARM_UP = 600
 _BATCH = 200
-_REST_S = 2.0
+_REST_S = 6.0
 
 
 def hostile(count: int, drawings: Sequence[Path], seed: int) -> dict[str, Any]:

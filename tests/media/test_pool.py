@@ -92,3 +92,21 @@ async def test_work_that_is_too_late_is_not_begun() -> None:
     await pool.run(lambda: None, soon())
     assert ran == []
     pool.close()
+
+
+async def test_memory_is_given_back_at_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When no picture has come for a while, what the allocator kept is handed back, once."""
+    given: list[int] = []
+    rested = threading.Event()
+
+    def give_back() -> None:
+        given.append(1)
+        rested.set()
+
+    monkeypatch.setattr("modgate.media.pool._REST", 0.01)
+    monkeypatch.setattr("modgate.media.pool.give_back", give_back)
+    pool = DecodePool(1)
+    await pool.run(threading.get_ident, soon())
+    assert await asyncio.to_thread(rested.wait, 10)
+    assert await pool.run(lambda: len(given), soon()) == 1
+    pool.close()

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from PIL import Image
 
 from modgate.media.errors import MediaError, MediaProblem
+from modgate.media.memory import give_back
 
 __all__ = ["END", "FRAME", "REQUEST", "Sampler", "Show", "serve"]
 
@@ -59,3 +60,4 @@ def serve(sample: Sampler) -> None:
         text = json.dumps(end).encode()
         sink.write(b"E" + END.pack(len(text)) + text)
         sink.flush()
+        give_back()

@@ -19,10 +19,14 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from modgate.media.errors import MediaError, MediaProblem
+from modgate.media.memory import give_back
 
 __all__ = ["DecodePool"]
 
 T = TypeVar("T")
+
+_REST = 1.0
+"""Seconds without a picture after which memory is given back."""
 
 
 @dataclass(slots=True, eq=False)
@@ -72,6 +76,7 @@ class DecodePool:
         self._idle = 0
         self._abandoned = 0
         self._closed = False
+        self._used = False
         self._change = threading.Condition()
 
     @property
@@ -165,15 +170,23 @@ class DecodePool:
             while True:
                 if self._jobs:
                     job = self._jobs.popleft()
-                    job.running = True
+                    job.running = self._used = True
                     return job
                 if self._closed or self._threads > self._workers + self._abandoned:
                     self._threads -= 1
                     self._change.notify_all()
                     return None
                 self._idle += 1
-                self._change.wait()
+                worked = self._change.wait(_REST if self._used else None)
                 self._idle -= 1
+                if not worked and self._used and not self._jobs:
+                    self._used = False
+                    # Without the lock: jobs that come meanwhile go to another thread.
+                    self._change.release()
+                    try:
+                        give_back()
+                    finally:
+                        self._change.acquire()
 
     def _finish(self, job: _Job) -> None:
         with self._change:
