@@ -3,7 +3,7 @@
 - `python -m benchmarks memory`: all parts.
 - `python -m benchmarks memory --part fleet --trials 10000`: two gates on one Valkey; exactly one penalty each time.
 - `python -m benchmarks memory --part cost`: microseconds on the event loop, with a million sanctions in force.
-- `python -m benchmarks memory --part away`: Valkey slow, gone, broken and back under load.
+- `python -m benchmarks memory --part away`: Valkey slow, gone, answering errors, and well again, under load.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from valkey import Valkey
 
 from benchmarks._load import Phase, favour_this_process, open_loop
 from benchmarks._process import modgate
@@ -274,11 +275,13 @@ def _away(options: argparse.Namespace) -> dict[str, Any]:
                 ("quick again", lambda: proxy.delay(0.0)),
                 ("away", proxy.cut),
                 ("back", proxy.restore),
+                ("answers errors", lambda: _replicate(url, "127.0.0.1", str(free_port()))),
+                ("answers again", lambda: _replicate(url, "NO", "ONE")),
             )
             for number, (label, change) in enumerate(steps):
                 change()
                 # What the breaker needs to notice is part of the phase; what it needs to close again is not.
-                if label in {"quick again", "back"}:
+                if label in {"quick again", "back", "answers again"}:
                     open_loop(server.address, lines(50 + number, round(options.rate * 6)), options.rate)
                 answers: list[bytes] = []
                 batch = lines(60 + number, round(options.rate * options.seconds), marked=0.1)
@@ -293,7 +296,8 @@ def _away(options: argparse.Namespace) -> dict[str, Any]:
     ]
     columns = ("valkey", "sent", "errors", "late", "p50 ms", "p99 ms", "max ms", "violations counted locally")
     table("Valkey misbehaves under load", columns, rows)
-    bad, good = ("answers 500 ms late", "away"), ("there", "quick again", "back")
+    bad = ("answers 500 ms late", "away", "answers errors")
+    good = ("there", "quick again", "back", "answers again")
     figures = {
         "away_errors": float(sum(p.errors for p in phases.values())),
         "away_late": float(sum(p.late for p in phases.values())),
@@ -301,6 +305,12 @@ def _away(options: argparse.Namespace) -> dict[str, Any]:
         "away_degraded_when_well": float(sum(marked[label][0] for label in good)),
     }
     return {"report": {label: p.figures() for label, p in phases.items()} | {"marked": marked}, "figures": figures}
+
+
+def _replicate(url: str, host: str, port: str) -> None:
+    """Make a server the replica of another, which refuses to count: it answers READONLY. Of `NO ONE`: undo that."""
+    with Valkey.from_url(url) as operator:
+        operator.execute_command("REPLICAOF", host, port)
 
 
 class _ProxyThread:
