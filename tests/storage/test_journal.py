@@ -180,3 +180,33 @@ def test_after_a_full_disk_the_journal_goes_on_in_a_new_segment(
     journal.append(b"after")
     assert read_all(tmp_path) == [b"before", b"after"]
     journal.close()
+
+
+def test_records_of_all_sizes_are_read_whole(tmp_path: Path) -> None:
+    """Reading in large pieces splits no record, neither at the end of a piece nor one longer than a piece."""
+    journal = Journal(tmp_path, segment_bytes=3 * 1024**2)
+    records = [bytes([i]) * size for i, size in enumerate((1, 200_000, 62_136, 600_000, 0, 262_136, 8, 1_000_000) * 3)]
+    for record in records:
+        journal.append(record)
+    assert read_all(tmp_path) == records
+    journal.close()
+
+
+def test_a_record_that_is_still_being_written_is_read_once_it_is_whole(tmp_path: Path) -> None:
+    """A reader that was early sees nothing of it, and all of it when it looks again."""
+    journal = Journal(tmp_path)
+    journal.append(b"first")
+    journal.append(b"second")
+    journal.close()
+    (segment,) = tmp_path.glob("*.journal")
+    whole = segment.read_bytes()
+    reader = JournalReader(tmp_path)
+    for size in range(14, len(whole)):
+        segment.write_bytes(whole[:size])
+        assert reader.read(10) == ([b"first"] if size == 14 else [])
+    # The right length, and not yet the right bytes.
+    segment.write_bytes(whole[:-1] + b"?")
+    assert reader.read(10) == []
+    segment.write_bytes(whole)
+    assert reader.read(10) == [b"second"]
+    reader.close()
