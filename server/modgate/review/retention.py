@@ -13,7 +13,7 @@ from modgate.storage.tables import audit, decision_matches, decisions, review_it
 __all__ = ["Retention", "stored_bytes"]
 
 _BATCH = 200
-_REST = 3
+_REST = 6
 """Rests between batches, for each second of work."""
 _SWEEP_LOCK = 7_032_416_850_913
 _POSTGRES_INDEX_SHARE = 0.45

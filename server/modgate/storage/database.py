@@ -235,8 +235,8 @@ def _prepare_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the dr
         "auto_vacuum = INCREMENTAL",
         "journal_mode = WAL",
         "synchronous = NORMAL",
-        # 16 MB: a page that changes with every commit is moved into the file, and synced, a quarter as often.
-        "wal_autocheckpoint = 4000",
+        # Small: moving the log into the file ends with a sync, for which appends to the journal wait on the same disk.
+        "wal_autocheckpoint = 1000",
         # Deleted content is overwritten, so that erasing a user leaves nothing in free pages.
         "secure_delete = ON",
         "temp_store = MEMORY",
