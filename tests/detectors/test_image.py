@@ -129,6 +129,14 @@ async def test_unreadable_pictures_are_errors(detector: ImageDetector, data: byt
         assert error.value.partial == {}
 
 
+async def test_what_is_remembered_of_a_broken_picture_is_small(detector: ImageDetector) -> None:
+    """The reason why a picture was refused is kept without the picture, which a traceback would hold."""
+    judgement = await detector.judge(Media("m", "", picture_bytes("rocket.jpg")[:20_000]), soon())
+    assert isinstance(judgement.problem, MediaError)
+    assert judgement.problem.__traceback__ is None
+    assert judgement.problem.__cause__ is None
+
+
 async def test_a_finding_stands_beside_an_unreadable_picture(detector: ImageDetector) -> None:
     """What is known of one picture is not lost because another cannot be read."""
     with pytest.raises(DetectorError) as error:

@@ -160,7 +160,7 @@ class ImageDetector:
             picture = await self._viewer.picture(key, data, deadline)
         except MediaError as error:
             if error.problem in _OF_THE_BYTES:
-                return Judgement(problem=error)
+                return Judgement(problem=error.to_keep())
             raise
         if min(picture.width, picture.height) < self._viewer.limits.smallest:
             return Judgement()
@@ -196,7 +196,7 @@ class ImageDetector:
         judged = await asyncio.gather(*asked)
         if problem is not None and not judged:
             if problem.problem in _OF_THE_BYTES:
-                return Judgement(problem=problem)
+                return Judgement(problem=problem.to_keep())
             raise problem
         judgement = _worst(judged, problem)
         if judgement.problem is not None:

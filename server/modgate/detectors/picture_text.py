@@ -105,7 +105,7 @@ class PictureTexts:
         except MediaError as error:
             if error.problem in _PROBLEMS:
                 raise
-            return error
+            return error.to_keep()
         reading = await self._pool.run(lambda: self._reader.read(_richest(picture.frames), deadline), deadline)
         if reading.late:
             raise _Late(reading)

@@ -37,3 +37,7 @@ class MediaError(Exception):
         super().__init__(f"{problem}: {detail}" if detail else problem.value)
         self.problem = problem
         self.detail = detail
+
+    def to_keep(self) -> "MediaError":
+        """Return the same without its traceback, whose frames hold the whole picture."""
+        return MediaError(self.problem, self.detail)
