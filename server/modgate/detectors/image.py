@@ -195,7 +195,7 @@ class ImageDetector:
             raise
         judged = await asyncio.gather(*asked)
         if problem is not None and not judged:
-            if problem.problem in _OF_THE_BYTES:
+            if isinstance(problem, MediaError) and problem.problem in _OF_THE_BYTES:
                 return Judgement(problem=problem.to_keep())
             raise problem
         judgement = _worst(judged, problem)
