@@ -50,37 +50,61 @@ class ScoreCache(Generic[V]):
             self.hits += 1
             return known
         flight = self._flying.get(key)
-        if flight is None:
-            self.misses += 1
-            if self._capacity <= 0:
-                return await compute()
-            flight = self._flying[key] = _Flight(asyncio.ensure_future(compute()))
-            flight.task.add_done_callback(lambda task: self._landed(key, task))
-        else:
+        if flight is not None:
             self.hits += 1
-        flight.waiting += 1
-        try:
-            return await asyncio.shield(flight.task)
-        finally:
-            flight.waiting -= 1
-            if not flight.waiting and not flight.task.done():
-                self._flying.pop(key, None)
-                flight.task.cancel()
+            return await flight.join()
+        self.misses += 1
+        if self._capacity <= 0:
+            return await compute()
+        flight = self._flying[key] = _Flight(asyncio.ensure_future(compute()), lambda: self._flying.pop(key, None))
+        flight.future.add_done_callback(lambda future: self._landed(key, flight, future))
+        return await flight.join()
 
-    def _landed(self, key: Hashable, task: "asyncio.Future[V]") -> None:
-        flight = self._flying.get(key)
-        if flight is not None and flight.task is task:
+    def _landed(self, key: Hashable, flight: "_Flight[V]", future: "asyncio.Future[V]") -> None:
+        if self._flying.get(key) is flight:
             del self._flying[key]
-        if task.cancelled() or task.exception() is not None:
+        flight.land()
+        if future.cancelled() or future.exception() is not None:
             return
-        self._known[key] = task.result()
+        self._known[key] = future.result()
         if len(self._known) > self._capacity:
             self._known.popitem(last=False)
 
 
 class _Flight(Generic[V]):
-    __slots__ = ("task", "waiting")
+    """A computation in the air and those who wait for it, each with a future of its own.
 
-    def __init__(self, task: "asyncio.Future[V]") -> None:
-        self.task = task
-        self.waiting = 0
+    `asyncio.shield` would do the same with a future and two callbacks more for every message.
+    """
+
+    __slots__ = ("_abandoned", "_waiting", "future")
+
+    def __init__(self, future: "asyncio.Future[V]", abandoned: Callable[[], object]) -> None:
+        self.future = future
+        self._abandoned = abandoned
+        self._waiting: set[asyncio.Future[V]] = set()
+
+    async def join(self) -> V:
+        """Wait for the value. Who leaves as the last takes the computation along."""
+        waiter: asyncio.Future[V] = self.future.get_loop().create_future()
+        self._waiting.add(waiter)
+        try:
+            return await waiter
+        finally:
+            self._waiting.discard(waiter)
+            if not self._waiting and not self.future.done():
+                self._abandoned()
+                self.future.cancel()
+
+    def land(self) -> None:
+        """Hand the outcome to all who wait."""
+        error = None if self.future.cancelled() else self.future.exception()
+        for waiter in self._waiting:
+            if waiter.done():
+                continue
+            if self.future.cancelled():
+                waiter.cancel()
+            elif error is not None:
+                waiter.set_exception(error)
+            else:
+                waiter.set_result(self.future.result())

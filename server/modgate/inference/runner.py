@@ -136,7 +136,11 @@ class Runner:
         return sum(len(queue.jobs) for queue in self._queues.values())
 
     async def submit(self, lane: Lane, payload: object, units: float, deadline: float) -> object:
-        """Run a payload through a lane and return its result.
+        """Run a payload through a lane and return its result; the arguments and errors are those of `enqueue`."""
+        return await self.enqueue(lane, payload, units, deadline)
+
+    def enqueue(self, lane: Lane, payload: object, units: float, deadline: float) -> "asyncio.Future[object]":
+        """Queue a payload for a lane and return the future of its result. Cancel that, and the work is not begun.
 
         Args:
             lane: The model.
@@ -145,8 +149,8 @@ class Runner:
             deadline: Monotonic seconds by which the result is needed.
 
         Raises:
-            DetectorError: OVERLOAD at once if the work that waits leaves no time for this; TIMEOUT if its time came
-                before its turn; ERROR if the model failed.
+            DetectorError: OVERLOAD at once if the work that waits leaves no time for this. The future fails with
+                TIMEOUT if its time came before its turn, and with ERROR if the model failed.
         """
         self.admit(lane, units, deadline)
         loop = asyncio.get_running_loop()
@@ -160,7 +164,7 @@ class Runner:
                 queue = self._queues[lane.name] = _Queue(lane)
             queue.push(job)
             self._ready.notify()
-        return await job.future
+        return job.future
 
     def admit(self, lane: Lane, units: float, deadline: float) -> None:
         """Refuse work that would come too late, before anything is spent on it. Takes no lock.

@@ -6,7 +6,7 @@ import queue
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ from modgate.inference.runner import Runner
 from modgate.inference.session import Session
 from modgate.inference.tensors import feeds
 from modgate.inference.windows import windows
+
+if TYPE_CHECKING:
+    import asyncio
 
 __all__ = ["TextModel", "TextScores"]
 
@@ -126,17 +129,15 @@ class TextModel:
             scored += self.run(works)
         return scored
 
-    async def submit(self, text: str, deadline: float) -> TextScores:
-        """Score one text past the cache."""
+    def submit(self, text: str, deadline: float) -> "asyncio.Future[TextScores]":
+        """Queue one text past the cache and return the future of its scores."""
         # About four characters are a token; good enough to see that there is no time, before any is spent.
         self._runner.admit(self, 3 + len(text) / 4, deadline)
-        # Tokenised before it is queued, in some 25 us: a batch of texts whose true lengths differ is mostly padding.
+        # Tokenised before it is queued, in some 25 us: batches are filled by true lengths.
         rows, spans = self._cut(text, self._encode([text])[0])
-        work = _Work(rows, spans)
-        result = await self._runner.submit(self, work, float(sum(map(len, rows))), deadline)
-        if not isinstance(result, TextScores):
-            raise TypeError(f"lane {self.name} returned {type(result).__name__}")
-        return result
+        queued = self._runner.enqueue(self, _Work(rows, spans), float(sum(map(len, rows))), deadline)
+        # A lane's futures hold what its own `run` returns.
+        return cast("asyncio.Future[TextScores]", queued)
 
     def run(self, payloads: Sequence[object]) -> list[TextScores]:
         """Score tokenised texts in the calling thread.
