@@ -35,6 +35,12 @@ class LimitSettings(_Group):
     in_flight: int = Field(512, ge=1, description="Messages that wait for models; beyond it they are not asked.")
     in_flight_per_app: int = Field(256, ge=1, description="The same for a single app: one cannot starve others.")
     streams_per_connection: int = Field(1_000, ge=1, description="Concurrent calls on one connection.")
+    unread_calls: int = Field(
+        64,
+        ge=1,
+        le=100_000,
+        description="Unary calls that wait to be read; beyond it gRPC refuses some at once, beyond twice that all.",
+    )
     stream_window: int = Field(128, ge=1, description="Messages of one ModerateStream that are judged at once.")
 
 

@@ -103,6 +103,10 @@ def _options(limits: LimitSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", limits.message_bytes),
         ("grpc.max_send_message_length", limits.message_bytes),
         ("grpc.max_concurrent_streams", limits.streams_per_connection),
+        # What the event loop has not read yet it cannot refuse, and its wait is on nobody's clock. gRPC refuses such
+        # calls itself, in some 50 us and without the interpreter.
+        ("grpc.server.max_pending_requests", limits.unread_calls),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * limits.unread_calls),
         # A gateway may ping every 10 s, also between calls, to notice a dead sidecar soon; more often is abuse.
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
