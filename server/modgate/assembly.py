@@ -18,7 +18,9 @@ from modgate.inference.bundle import Bundle, BundleError, find_bundles
 from modgate.inference.cascade import Cascade
 from modgate.inference.cores import cpu_quota
 from modgate.inference.image_model import ImageModel
+from modgate.inference.processes import ModelProcesses
 from modgate.inference.runner import Runner
+from modgate.inference.session import Opener, Session
 from modgate.inference.text_model import TextModel
 from modgate.media.limits import Limits as MediaLimits
 from modgate.media.pool import DecodePool
@@ -43,6 +45,7 @@ class Engine:
 
     Attributes:
         runner: The workers that run models of text.
+        processes: Where those models run, if that is not here.
         viewers: The workers that run models of pictures.
         decoders: The workers that decode pictures.
         readers: The workers that read text in pictures.
@@ -67,6 +70,7 @@ class Engine:
     readers: DecodePool | None = None
     video: VideoReader | None = None
     heif: VideoReader | None = None
+    processes: ModelProcesses | None = None
     faults: tuple[str, ...] = ()
     inspectors: Inspectors = field(default_factory=Inspectors)
 
@@ -112,6 +116,8 @@ class Engine:
     def close(self) -> None:
         """Stop the workers."""
         self.runner.close()
+        if self.processes is not None:
+            self.processes.close()
         self.viewers.close()
         self.decoders.close()
         if self.readers is not None:
@@ -121,8 +127,14 @@ class Engine:
                 processes.kill()
 
 
-def build_engine(settings: Settings, observer: GateObserver | None = None) -> Engine:
+def build_engine(settings: Settings, observer: GateObserver | None = None, *, apart: bool = False) -> Engine:
     """Load and warm up all models. Takes seconds; not for the event loop.
+
+    Args:
+        settings: Which models, and how.
+        observer: Told of every batch.
+        apart: Whether models of text may run in processes of their own, if the settings say so: for what serves. A
+            tool that judges one message would only wait for them to start.
 
     Raises:
         BundleError: If a bundle is missing or cannot be used.
@@ -135,14 +147,18 @@ def build_engine(settings: Settings, observer: GateObserver | None = None) -> En
     # A picture takes ten times as long as a text and cannot be interrupted, so it gets threads of its own: the
     # scheduler then takes the core from it as soon as there is a text (docs/decisions/images.md).
     after = min(_LEAST_URGENT, models.nice + _PICTURES_AFTER)
+    apart = apart and models.processes and bool(models.text)
     engine = Engine(
-        Runner(workers, nice=models.nice, on_batch=ran),
+        # A thread that only waits for its process needs no niceness of its own.
+        Runner(workers, nice=0 if apart else models.nice, on_batch=ran),
         Runner(workers, nice=after, on_batch=ran),
         DecodePool(workers, nice=after),
         cheap_detectors(),
         faults=settings.fault,
     )
     try:
+        if apart:
+            engine.processes = ModelProcesses(workers, nice=models.nice)
         _load(engine, settings, after)
         _check_faults(engine)
     except BaseException:
@@ -189,13 +205,13 @@ def _load(engine: Engine, settings: Settings, nice: int) -> None:
 
 def _load_text(engine: Engine, found: Mapping[str, Path], models: ModelSettings) -> None:
     bundle = _bundle(found, models.text or "", models)
-    text = engine.text = TextModel(bundle, engine.runner, cache_entries=models.cache_entries)
+    open_model: Opener = Session if engine.processes is None else engine.processes.open
+    text = engine.text = TextModel(bundle, engine.runner, cache_entries=models.cache_entries, open_model=open_model)
     used = [bundle]
     if models.first:
         first = _bundle(found, models.first, models)
-        engine.cascade = Cascade(
-            TextModel(first, engine.runner, cache_entries=0), text, cache_entries=models.cache_entries
-        )
+        plain = TextModel(first, engine.runner, cache_entries=0, open_model=open_model)
+        engine.cascade = Cascade(plain, text, cache_entries=models.cache_entries)
         used.append(first)
     for detector in (TextDetector(text, engine.cascade), SentimentDetector(text), SimilarDetector(text)):
         engine.detectors[detector.name] = detector

@@ -59,7 +59,10 @@ class ModelSettings(_Group):
     video: int = Field(0, ge=0, le=16, description="Processes that decode videos; needs the extra modgate[video].")
     heif: int = Field(0, ge=0, le=16, description="Processes that decode HEIC pictures; needs the extra modgate[heif].")
     workers: int = Field(0, ge=0, le=256, description="Threads that run models; 0 is one for each core of the quota.")
-    nice: int = Field(10, ge=0, le=19, description="How far below the event loop these threads are scheduled.")
+    processes: bool = Field(
+        default=True, description="Whether each of them runs the text model in a process of its own."
+    )
+    nice: int = Field(10, ge=0, le=19, description="How far below the event loop models are scheduled.")
     cache_entries: int = Field(20_000, ge=0, description="Texts whose scores are kept, at about 3 kB each.")
 
     @field_validator("text", "ocr")

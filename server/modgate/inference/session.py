@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
-__all__ = ["Session"]
+__all__ = ["Array", "Opener", "Session", "SessionLike"]
 
 Array = npt.NDArray[np.generic]
 
@@ -16,6 +17,32 @@ _SLOWER_FUSED = ["SkipLayerNormFusion"]
 
 # Builds of onnxruntime may report usage to their maker; nothing leaves a gate.
 ort.disable_telemetry_events()
+
+
+class SessionLike(Protocol):
+    """A model that is loaded, here or in another process."""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the inputs."""
+        ...
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the outputs."""
+        ...
+
+    def run(self, outputs: Sequence[str], feeds: Mapping[str, Array]) -> list[Array]:
+        """Return the named outputs for the given inputs. Thread-safe."""
+        ...
+
+
+class Opener(Protocol):
+    """Loads models: `Session` itself, or `ModelProcesses.open`."""
+
+    def __call__(self, model: Path, *, threads: int = 1, arena: bool = False) -> SessionLike:
+        """Return the model of an ONNX file; the arguments are those of `Session`."""
+        ...
 
 
 class Session:

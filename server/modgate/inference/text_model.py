@@ -18,7 +18,7 @@ from modgate.inference.cache import ScoreCache
 from modgate.inference.estimate import ServiceTime
 from modgate.inference.manifest import Manifest
 from modgate.inference.runner import Runner
-from modgate.inference.session import Session
+from modgate.inference.session import Opener, Session
 from modgate.inference.tensors import feeds
 from modgate.inference.windows import windows
 
@@ -61,8 +61,23 @@ class _Work(NamedTuple):
 class TextModel:
     """Scores texts by one bundle. A lane of the runner; `score` is for the event loop, `run` for its workers."""
 
-    def __init__(self, bundle: Bundle, runner: Runner, *, threads: int = 1, cache_entries: int = 20_000) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        runner: Runner,
+        *,
+        threads: int = 1,
+        cache_entries: int = 20_000,
+        open_model: Opener = Session,
+    ) -> None:
         """Load the model and warm it up. Takes a second or two; not for the event loop.
+
+        Args:
+            bundle: What to load.
+            runner: Whose workers run it.
+            threads: Of one request.
+            cache_entries: Texts whose scores are kept.
+            open_model: Loads the ONNX file.
 
         Raises:
             BundleError: If the model does not fit the manifest.
@@ -75,7 +90,7 @@ class TextModel:
         self.packed = self._spec.lengths is not None
         # Measured: a packed batch gains nothing beyond some hundred tokens, as its attention grows with their square.
         self.max_batch, self.max_units = (16, 112.0) if self.packed else (8, 512.0)
-        self._session = Session(bundle.model, threads=threads, arena=True)
+        self._session = open_model(bundle.model, threads=threads, arena=True)
         # One for every thread that may run the model: a shared one raises "Already borrowed" under concurrency.
         self._tokenizers: queue.SimpleQueue[Tokenizer] = queue.SimpleQueue()
         for _ in range(runner.workers + 1):

@@ -127,7 +127,7 @@ async def serve(settings: Settings, until: Callable[[], Awaitable[str]] | None =
 
 
 async def _engine(settings: Settings, observer: GateObserver, stack: AsyncExitStack) -> Engine:
-    engine = await asyncio.to_thread(build_engine, settings, observer)
+    engine = await asyncio.to_thread(build_engine, settings, observer, apart=True)
     stack.callback(engine.close)
     await engine.start()
     return engine
