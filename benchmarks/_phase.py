@@ -10,6 +10,7 @@ __all__ = ["BUDGET_S", "CANCELLED_HERE", "UNANSWERED", "Phase"]
 
 BUDGET_S = 0.2
 UNANSWERED, CANCELLED_HERE = -2, -3  # beside gRPC's status codes
+REFUSED = 1  # gRPC's CANCELLED, which this side did not ask for
 _PERCENTILES = (50, 90, 99, 99.9, 99.99)
 
 
@@ -59,9 +60,14 @@ class Phase:
         return self.decided / self.seconds if self.seconds else 0.0
 
     @property
+    def refused(self) -> int:
+        """Calls that the server's gRPC reset unread, because more waited than it could read in time."""
+        return self.codes[REFUSED]
+
+    @property
     def errors(self) -> int:
-        """Calls that ended in anything but OK."""
-        return sum(count for code, count in self.codes.items() if code not in {0, CANCELLED_HERE})
+        """Calls that ended in anything but OK, other than by a refusal."""
+        return sum(count for code, count in self.codes.items() if code not in {0, REFUSED, CANCELLED_HERE})
 
     @property
     def cancelled(self) -> int:
@@ -83,6 +89,7 @@ class Phase:
             "answers_per_s": round(self.answered / self.seconds, 1) if self.seconds else 0.0,
             "goodput_per_s": round(self.goodput, 1),
             "errors": self.errors,
+            "refused": self.refused,
             "late": self.late,
             "late_from_send": self.late_from_send,
             "codes": {str(code): count for code, count in sorted(self.codes.items())},

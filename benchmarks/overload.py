@@ -2,7 +2,8 @@
 
 Capacity is measured first, by raising the rate until less than 95 % of the calls are decided; all messages are
 different, so that the model is what limits. Then every multiple for `--seconds`. Goodput counts verdicts that were
-decided without a fallback and answered within 200 ms of being due.
+decided without a fallback and answered within 200 ms of being due. Refused calls were reset by the server's gRPC
+before they were read (`limits.unread_calls`); a client learns that within milliseconds and applies its own fallback.
 """
 
 import itertools
@@ -76,6 +77,8 @@ def _figures(report: dict[str, Any], multiples: list[float], phases: list[Phase]
     figures = {
         # DEADLINE_EXCEEDED is counted as late, which is what it is.
         "errors": float(sum(phase.errors - phase.codes[4] for phase in phases)),
+        "refused_share": sum(phase.refused for phase in phases) / max(1, sum(phase.sent for phase in phases)),
+        "refused_up_to_1x": float(sum(p.refused for m, p in zip(multiples, phases, strict=True) if m <= 1)),
         "deadlines_exceeded": float(sum(phase.codes[4] for phase in phases)),
         "answered_share": sum(phase.answered for phase in phases) / max(1, sum(phase.sent for phase in phases)),
         "late_up_to_10x": float(sum(phase.late for phase in pressed)),
@@ -95,14 +98,15 @@ def _show(report: dict[str, Any], multiples: list[float], phases: list[Phase]) -
     say(f"{when['date']} revision {when['revision']}, load before {when['machine']['load_before']}")
     table(
         f"open loop at multiples of {report['capacity_per_s']:.0f}/s, mix {report['configuration']['mix']}",
-        ["load", "rate /s", "calls", "late", "late share", "from send", "goodput /s", "fallbacks", "errors", "p50 ms",
-         "p99 ms", "max ms", "lag p99", "server cores", "client cores"],
+        ["load", "rate /s", "calls", "late", "late share", "from send", "goodput /s", "fallbacks", "refused", "errors",
+         "p50 ms", "p99 ms", "max ms", "lag p99", "server cores", "client cores"],
         [
             [
                 f"{multiple:g}x", f"{phase.rate:.0f}", phase.sent, phase.late, f"{phase.late / max(1, phase.sent):.3%}",
                 phase.late_from_send, f"{phase.goodput:.0f}",
                 f"{sum(phase.fallbacks.values()) / max(1, phase.answered):.1%}",
-                phase.errors, f"{phase.ms(50):.1f}", f"{phase.ms(99):.1f}", f"{phase.ms(100):.1f}",
+                f"{phase.refused / max(1, phase.sent):.1%}", phase.errors,
+                f"{phase.ms(50):.1f}", f"{phase.ms(99):.1f}", f"{phase.ms(100):.1f}",
                 f"{phase.lag_us[1] / 1000:.1f}",
                 None if phase.server_cpu_s is None else f"{phase.server_cpu_s / phase.seconds:.2f}",
                 f"{phase.client_cpu_s / phase.seconds:.2f}",

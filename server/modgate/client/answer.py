@@ -12,6 +12,8 @@ __all__ = ["Answer", "Fallbacks", "RequestRefusedError", "Source", "reason_of"]
 _REASONS = {
     grpc.StatusCode.DEADLINE_EXCEEDED: pb.FALLBACK_REASON_TIMEOUT,
     grpc.StatusCode.RESOURCE_EXHAUSTED: pb.FALLBACK_REASON_OVERLOAD,
+    # How gRPC's core refuses a call that the server has not read: it resets the stream.
+    grpc.StatusCode.CANCELLED: pb.FALLBACK_REASON_OVERLOAD,
 }
 
 
@@ -78,7 +80,7 @@ class Fallbacks:
 
     Attributes:
         on_timeout: No answer within the budget.
-        on_overload: The server said RESOURCE_EXHAUSTED.
+        on_overload: The server said RESOURCE_EXHAUSTED, or reset the call without having read it (CANCELLED).
         on_error: The server cannot be reached, or failed.
     """
 
