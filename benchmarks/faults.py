@@ -1,17 +1,21 @@
 """Drills: what callers see when the model hangs, fails or is slow, when the server freezes, when peers misbehave.
 
 Each drill runs against a server of its own, under a steady Poisson load of messages that no cache knows, and says in
-one sentence what must hold. Not here: a step of the wall clock, which needs a machine that may be harmed (deadlines
-are on the monotonic clock; the unit tests cover it).
+one sentence what must hold. Not here: a step of the wall clock. Setting the machine's clock harms whatever else runs on
+it, and libfaketime alone makes the server too slow to tell; the unit tests step an injected clock (deadlines are on the
+monotonic one).
 """
 
 import socket
+import sqlite3
 import struct
+import tempfile
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from benchmarks._load import Phase, favour_this_process, open_loop
@@ -47,11 +51,16 @@ def main(argv: list[str]) -> int:
     for i, name in enumerate(options.drills.split(",")):
         messages = requests(options.mix, stem(options.seed, i), round(options.rate * seconds))
         drill = _DRILLS[name]
-        settings = settings_for(options.mix, metrics_listen=f"127.0.0.1:{_free_port()}")
-        with modgate(settings, faults=drill.faults) as server:
-            warm = requests(options.mix, stem(options.seed, 500 + i), 40)
-            open_loop(server.address, warm, 40)
-            outcomes[name] = drill.run(_Bench(server, messages, options.rate, settings["metrics_listen"]))
+        with tempfile.TemporaryDirectory(prefix="modgate-benchmark-") as kept:
+            folder = Path(kept)
+            settings = settings_for(
+                options.mix, metrics_listen=f"127.0.0.1:{_free_port()}", storage={"folder": str(folder)}
+            )
+            with modgate(settings, faults=drill.faults) as server:
+                warm = requests(options.mix, stem(options.seed, 500 + i), 40)
+                open_loop(server.address, warm, 40)
+                bench = _Bench(server, messages, options.rate, settings["metrics_listen"], folder)
+                outcomes[name] = drill.run(bench)
         for sentence in outcomes[name].broken:
             say(f"BROKEN {name}: {sentence}")
     report["drills"] = {
@@ -73,6 +82,7 @@ class _Bench:
     messages: list[bytes]
     rate: float
     metrics: str
+    folder: Path
 
     def load(self, *, cancel_share: float = 0.0, keep: list[bytes] | None = None) -> Phase:
         """Send all messages once."""
@@ -177,7 +187,7 @@ def _cancel(bench: _Bench) -> _Outcome:
     for request in again:  # other ids: the same texts, and no answer from the memory of recent decisions
         request.request_id = request.message.id = f"c{request.request_id}"
     calm: list[bytes] = []
-    _Bench(bench.server, [r.SerializeToString() for r in again], bench.rate, bench.metrics).load(keep=calm)
+    replace(bench, messages=[r.SerializeToString() for r in again]).load(keep=calm)
     broken = []
     if phase.errors:
         broken.append(f"calls that were not cancelled ended in an error: {dict(phase.codes)}")
@@ -193,6 +203,42 @@ def _cancel(bench: _Bench) -> _Outcome:
         if (value := bench.gauge(name))
     ]
     return _Outcome(phase, broken)
+
+
+def _slow_store(bench: _Bench) -> _Outcome:
+    database = bench.folder / "modgate.db"
+    seconds = len(bench.messages) / bench.rate
+    begun = threading.Event()
+
+    def hold() -> None:
+        # What a backup or a disk that stalls does: whoever writes has to wait.
+        with sqlite3.connect(database, isolation_level=None) as held:
+            held.execute("BEGIN IMMEDIATE")
+            begun.set()
+            time.sleep(seconds / 2)
+            held.execute("COMMIT")
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    begun.wait(10)
+    phase = bench.load()
+    holder.join()
+    broken = _none_late(phase)
+    missing = phase.answered - _recorded(database, phase.answered, seconds=10)
+    if missing > 0:
+        broken.append(f"{missing} of {phase.answered} decisions were not in the history 10 s later")
+    return _Outcome(phase, broken)
+
+
+def _recorded(database: Path, wanted: int, *, seconds: float) -> int:
+    """Return how many decisions of the load the history holds, as soon as it holds all of them."""
+    until = time.monotonic() + seconds
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as history:
+        while True:
+            (count,) = history.execute("SELECT count(*) FROM decisions").fetchone()
+            if count >= wanted or time.monotonic() > until:
+                return int(count)
+            time.sleep(0.2)
 
 
 def _verdict(answer: bytes) -> tuple[int, str, bool]:
@@ -214,6 +260,10 @@ _DRILLS = {
     "freeze": _Drill("The process stands still for 300 ms: what was due then is late, and nothing after it.", _freeze),
     "half-open": _Drill(
         f"{_HALF_OPEN} connections hang half open: nobody else notices, no file stays open.", _half_open
+    ),
+    "slow-store": _Drill(
+        "Another process holds the history's database for half of the time: no answer is late, no decision is missing.",
+        _slow_store,
     ),
     "cancel": _Drill("Half of the calls are cancelled: no other answer changes, nothing is left behind.", _cancel),
 }
