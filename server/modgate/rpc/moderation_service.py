@@ -86,6 +86,7 @@ class ModerationService:
         self._invalid = metrics.counter("invalid_requests")
         self._shed = metrics.counter("shed")
         metrics.gauge("in_flight").set_function(lambda: permits.in_flight)
+        metrics.gauge("in_flight_limit").set_function(lambda: permits.limit)
 
     def handlers(self) -> grpc.GenericRpcHandler:
         """Return the handlers to register. Requests are parsed here, so that unreadable ones get a telling error."""
@@ -176,6 +177,7 @@ class ModerationService:
             judged = True
             app_id = call.message.app_id
             permitted = self._permits.take(app_id)
+            refused = False
             try:
                 # Begun is never begun again: detectors that count, such as floods, would count twice.
                 if call.undecided is not None:
@@ -188,8 +190,9 @@ class ModerationService:
                         explain=call.request.explain,
                         shed=not permitted,
                     )
+                refused = permitted and _overloaded(decision)
             finally:
-                self._permits.give_back(app_id)
+                self._permits.give_back(app_id, refused=refused)
             return self._encode(decision, call.request)
 
         answer = await self._recent.once(call.key, call.arrived, judge)
@@ -197,7 +200,7 @@ class ModerationService:
 
     def _encode(self, decision: Decision, request: pb.ModerateRequest) -> tuple[bytes, bool]:
         """Return the answer to send, and whether a repeated call should get the same one."""
-        overloaded = decision.fallback is not None and decision.fallback.reason is FallbackReason.OVERLOAD
+        overloaded = _overloaded(decision)
         if overloaded:
             self._shed.inc()
         if self._journal is not None:
@@ -226,6 +229,10 @@ class _Call:
     arrived: float
     deadline: float
     undecided: Undecided | None = None
+
+
+def _overloaded(decision: Decision) -> bool:
+    return decision.fallback is not None and decision.fallback.reason is FallbackReason.OVERLOAD
 
 
 def _repeated(answer: bytes, request: pb.ModerateRequest) -> bytes:

@@ -101,6 +101,12 @@ METRICS = (
         "Near the permits, the model tier is about to be shed.",
     ),
     Metric(
+        "modgate_in_flight_limit",
+        "gauge",
+        "Messages that may wait for models right now; falls when their queue has no time for more.",
+        "Below `limits.in_flight`: the models are the bottleneck.",
+    ),
+    Metric(
         "modgate_loop_lag_seconds",
         "gauge",
         "How far the event loop is behind; taken off the budget of what arrives.",
