@@ -45,3 +45,13 @@ async def test_the_client_takes_a_refusal_for_overload(tmp_path: Path) -> None:
             assert 0 < moderator.own_answers["OVERLOAD"] < CALLS
             assert moderator.own_answers.total() == moderator.own_answers["OVERLOAD"]
             assert {answer.response.verdict for answer in answers} == {pb.VERDICT_ALLOW}
+
+
+def test_a_port_that_is_taken_is_refused_at_start(tmp_path: Path) -> None:
+    """A second server on the same port says so and does not start, although listeners of one server share it."""
+    (tmp_path / "second").mkdir()
+    with Server(tmp_path, WORDS_ONLY) as server:
+        second = Server(tmp_path / "second", WORDS_ONLY, args=("--listen", server.address))
+        with pytest.raises(AssertionError, match=f"cannot listen on {server.address}"), second:
+            pass
+        assert server.ask().verdict == pb.VERDICT_ALLOW
