@@ -15,7 +15,7 @@ from modgate.v1 import moderation_pb2_grpc as pb_grpc
 pytestmark = pytest.mark.e2e
 
 CALLS = 600
-HASTY = {**WORDS_ONLY, "limits": {"unread_calls": 1}}
+HASTY = {**WORDS_ONLY, "limits": {"unread_calls": 2}}
 """A server that lets next to no call wait to be read."""
 
 
