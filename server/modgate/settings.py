@@ -39,8 +39,7 @@ class LimitSettings(_Group):
         64,
         ge=1,
         le=100_000,
-        description="Unary calls that wait to be read by one of four listeners; beyond it gRPC refuses some at once, "
-        "beyond twice that all.",
+        description="Unary calls that wait to be read; beyond it gRPC refuses some at once, beyond half as many again all.",
     )
     stream_window: int = Field(128, ge=1, description="Messages of one ModerateStream that are judged at once.")
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,9 +20,6 @@ __all__ = ["ListenError", "Listeners", "Register", "caught_signal"]
 
 Register = Callable[[grpc.aio.Server], None]
 
-_ACCEPTING = 4
-"""Servers of the data plane; measured (docs/decisions/overload.md)."""
-_SHARE_PORT = "grpc.so_reuseport"
 _HEALTH = "grpc.health.v1.Health"
 _MODERATION = "modgate.v1.ModerationService"
 
@@ -33,37 +29,22 @@ class ListenError(Exception):
 
 
 class Listeners:
-    """The data plane and the control plane, each of gRPC servers of its own on the same event loop.
-
-    A server of grpc.aio takes one call after the other, and on a busy machine each costs two changes of threads. The
-    data plane therefore is several servers that share its ports, among which the kernel spreads the connections.
-    """
+    """The data plane and the control plane, each a gRPC server of its own on the same event loop."""
 
     def __init__(self, service: ModerationService, health: Health, limits: LimitSettings) -> None:
         self._service = service
         self._health = health
         self._options = _options(limits)
         self._log = structlog.get_logger("modgate.server")
-        options = [*self._options, *_of_data_plane(limits)]
-        self._data = [grpc.aio.server(options=options) for _ in range(_ACCEPTING)]
-        for server in self._data:
-            server.add_generic_rpc_handlers((service.handlers(),))
-            _add_standard(server, health, (_MODERATION,))
+        self._data = grpc.aio.server(options=self._options)
+        self._data.add_generic_rpc_handlers((service.handlers(),))
+        _add_standard(self._data, health, (_MODERATION,))
         self._control: grpc.aio.Server | None = None
 
     async def listen(self, addresses: Sequence[str]) -> list[str]:
         """Start the data plane and return the addresses with the ports that were chosen for port 0."""
-        first, *others = self._data
-        for address in addresses:
-            _claim(address)
-        bound = [_bind(first, address, None) for address in addresses]
-        for server in others:
-            for address in bound:
-                # A Unix socket belongs to one listener; its callers are few and near.
-                if not address.startswith("unix:"):
-                    _bind(server, address, None)
-        for server in self._data:
-            await server.start()
+        bound = [_bind(self._data, address, None) for address in addresses]
+        await self._data.start()
         return bound
 
     async def listen_control(
@@ -77,7 +58,7 @@ class Listeners:
             services: Full name of each service, and the function that adds it to a server.
         """
         interceptor = BearerInterceptor(settings.token, trust_client_certificates=settings.tls_client_ca is not None)
-        self._control = grpc.aio.server(interceptors=(interceptor,), options=[*self._options, (_SHARE_PORT, 0)])
+        self._control = grpc.aio.server(interceptors=(interceptor,), options=self._options)
         for _, register in services:
             register(self._control)
         _add_standard(self._control, self._health, tuple(name for name, _ in services))
@@ -89,7 +70,7 @@ class Listeners:
         """Drain: say NOT_SERVING, take no new calls, give those in flight `grace` seconds for their verdict."""
         await self._health.set("accepting", ready=False)
         self._service.drain()
-        stopping = [server.stop(grace) for server in self._data]
+        stopping = [self._data.stop(grace)]
         if self._control is not None:
             stopping.append(self._control.stop(grace))
         await asyncio.gather(*stopping)
@@ -122,44 +103,19 @@ def _options(limits: LimitSettings) -> list[tuple[str, int]]:
         ("grpc.max_receive_message_length", limits.message_bytes),
         ("grpc.max_send_message_length", limits.message_bytes),
         ("grpc.max_concurrent_streams", limits.streams_per_connection),
+        # What the event loop has not read yet it cannot refuse, and its wait is on nobody's clock. gRPC refuses such
+        # calls itself, in some 50 us and without the interpreter.
+        ("grpc.server.max_pending_requests", limits.unread_calls),
+        ("grpc.server.max_pending_requests_hard_limit", limits.unread_calls * 3 // 2),
         # A gateway may ping every 10 s, also between calls, to notice a dead sidecar soon; more often is abuse.
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
         ("grpc.keepalive_permit_without_calls", 1),
         # A gateway that went away without a word is noticed within 40 s.
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
+        # Two processes on one port would share connections at random; better to fail at start.
+        ("grpc.so_reuseport", 0),
     ]
-
-
-def _of_data_plane(limits: LimitSettings) -> list[tuple[str, int]]:
-    unread = limits.unread_calls
-    return [
-        (_SHARE_PORT, 1),
-        # What the event loop has not read yet it cannot refuse, and its wait is on nobody's clock. gRPC refuses such
-        # calls itself, in some 50 us and without the interpreter.
-        ("grpc.server.max_pending_requests", unread),
-        ("grpc.server.max_pending_requests_hard_limit", 2 * unread),
-    ]
-
-
-def _claim(address: str) -> None:
-    """Fail if somebody else listens already: two processes on one port would share connections at random.
-
-    Raises:
-        ListenError: If the address is taken, or is none.
-    """
-    if address.startswith("unix:"):
-        return
-    host, _, port = address.rpartition(":")
-    try:
-        family, _, _, _, where = socket.getaddrinfo(host.strip("[]") or None, int(port), type=socket.SOCK_STREAM)[0]
-        socket.create_server(where[:2], family=family).close()
-    except (OSError, ValueError) as error:
-        raise _cannot_listen(address) from error
-
-
-def _cannot_listen(address: str) -> ListenError:
-    return ListenError(f"cannot listen on {address}: is it in use, or not an address of this machine?")
 
 
 def _add_standard(server: grpc.aio.Server, health: Health, names: Sequence[str]) -> None:
@@ -176,7 +132,7 @@ def _bind(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredent
             server.add_insecure_port(address) if credentials is None else server.add_secure_port(address, credentials)
         )
     except RuntimeError as error:
-        raise _cannot_listen(address) from error
+        raise ListenError(f"cannot listen on {address}: is it in use, or not an address of this machine?") from error
     if path is not None:
         # Whoever may write to the socket may ask; nobody else on the host.
         path.chmod(0o660)
