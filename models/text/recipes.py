@@ -81,7 +81,8 @@ RECIPES = {
         passages=1500,
         plans=(
             Plan(steps=888, rate=3e-4, anchor=4.0),
-            Plan(steps=4000, rate=2.5e-4, anchor=4.0, seed=18),
+            Plan(steps=695, rate=2.5e-4, anchor=4.0, seed=18),
+            Plan(steps=3000, rate=2.5e-4, anchor=4.0, seed=19),
         ),
         centred=True,
         languages=("en", *WORLD),
