@@ -88,9 +88,10 @@ def calibrate(
         facts[name] = LabelFacts(
             scale, offset, useful[name], right, experimental=not evident[name], strict=strict[name]
         )
-    temperature = _temperature(known)
+    scale, offsets = _mood(known)
     doubtful = _mood_auc(known) < EVIDENT_MOOD
-    facts.update({name: LabelFacts(temperature, 0.0, 0.6, None, experimental=doubtful) for name in SENTIMENT})
+    for name, offset in zip(SENTIMENT, offsets, strict=True):
+        facts[name] = LabelFacts(scale, float(offset), 0.6, None, experimental=doubtful)
     return facts
 
 
@@ -215,14 +216,15 @@ def _mood_auc(known: Measured) -> float:
     return float(np.mean([auc(shares[:, i], truths[:, i]) for i in range(len(SENTIMENT))]))
 
 
-def _temperature(known: Measured) -> float:
+def _mood(known: Measured) -> tuple[float, Floats]:
+    """Fit the scale and the three offsets of the sentiment's softmax, by descent on its cross-entropy."""
     rows = known.rows.weights[:, len(HARMS)] > 0
     logits = known.logits[rows][:, len(HARMS) :].astype(np.float64)
     targets = known.rows.targets[rows][:, len(HARMS) :]
-
-    def loss(scale: float) -> float:
-        scaled = logits * scale
-        scaled -= scaled.max(1, keepdims=True)
-        return float(-(targets * (scaled - np.log(np.exp(scaled).sum(1, keepdims=True)))).sum())
-
-    return float(min(np.linspace(0.4, 2.0, 65), key=loss))
+    scale, offsets = 1.0, np.zeros(len(SENTIMENT))
+    for _ in range(2000 if len(logits) else 0):
+        shares = np.exp(scale * logits + offsets - (scale * logits + offsets).max(1, keepdims=True))
+        wrong = (shares / shares.sum(1, keepdims=True) - targets) / len(logits)
+        scale = float(np.clip(scale - 0.05 * (wrong * logits).sum(), FLATTEST, STEEPEST))
+        offsets -= 0.5 * wrong.sum(0)
+    return scale, offsets - offsets.mean()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from models.text.calibrate import Measured, calibrate
-from models.text.labels import HARMS, LABELS
+from models.text.labels import HARMS, LABELS, SENTIMENT
 from models.text.rows import Rows
 from numpy.typing import NDArray
 
@@ -67,3 +67,15 @@ def test_statements_about_identities_raise_the_default(shift: float) -> None:
     facts = calibrate(known(4.0), harmless(), about)
     at = {n: (facts[n].scale, facts[n].offset, facts[n].threshold or 0.0) for n in HARMS if not facts[n].experimental}
     assert fired(about, at) <= 0.004
+
+
+def test_sentiment_says_each_mood_as_often_as_it_is_there() -> None:
+    """The offsets of the softmax undo a lean towards one mood."""
+    rows = known(2.0)
+    leaning = rows.logits.copy()
+    leaning[:, LABELS.index("sent_positive")] += 1.5
+    facts = calibrate(Measured(rows.rows, leaning), harmless())
+    of = [facts[name] for name in SENTIMENT]
+    scaled = np.stack([f.scale * leaning[:, len(HARMS) + i] + f.offset for i, f in enumerate(of)], 1)
+    shares = np.exp(scaled) / np.exp(scaled).sum(1, keepdims=True)
+    assert np.allclose(shares.mean(0), rows.rows.targets[:, len(HARMS) :].mean(0), atol=0.01)
