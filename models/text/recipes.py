@@ -68,7 +68,7 @@ RECIPES = {
             Plan(steps=3000, rate=3e-4, anchor=4.0, seed=18),
         ),
         languages=("en",),
-        measured=1000,
+        measured=600,
     ),
     "text-multi": Recipe(
         name="text-multi",
@@ -86,7 +86,7 @@ RECIPES = {
         ),
         centred=True,
         languages=("en", *WORLD),
-        measured=200,
+        measured=150,
         embeds=False,
     ),
 }
