@@ -24,13 +24,13 @@ DISTURBED = 4e-4
 """Clean lines on which any label may fire at its strict threshold; the aim is 5 in 10,000."""
 OFFENDED = 0.004
 """Statements about identities on which any label may fire at its default threshold; the aim is 0.5 %."""
-STEEPEST, FLATTEST = 3.0, 0.3
+STEEPEST, FLATTEST = 1.5, 0.3
 """Bounds of the scale: where rows are few, or all too easy, the fit would be sure of everything."""
 EVIDENCE = 30
 """Collected positives below which a label stays experimental."""
 EVIDENT_AUC = 0.85
 EVIDENT_MOOD = 0.7
-LOWEST, HIGHEST = 0.3, 0.9995
+LOWEST, HIGHEST = 0.3, 0.9999
 TRUSTED = 0.7
 """Weight of a source's labels from which on its rows decide about precision."""
 

@@ -92,7 +92,7 @@ class FirstStage:
     work: Path
 
 
-def teach(stage: FirstStage, rows: int = 70_000) -> None:
+def teach(stage: FirstStage, rows: int = 60_000) -> None:
     """Score training texts with the full model: its own, so that what it is measured on is new to both."""
     recipe = RECIPES["text-en"]
     texts = collect(stage.data, recipe.mix, written=recipe.written, seed=recipe.seed).texts[:rows]

@@ -65,14 +65,14 @@ RECIPES = {
         passages=4000,
         plans=(
             Plan(steps=1803, rate=3e-4, anchor=4.0),
-            Plan(steps=3000, rate=3e-4, anchor=4.0, seed=18),
+            Plan(steps=1589, rate=3e-4, anchor=4.0, seed=18),
         ),
         languages=("en",),
         measured=600,
     ),
     "text-multi": Recipe(
         name="text-multi",
-        version="0.1.0",
+        version="0.2.0",
         base=SmallE5(layers=6, vocabulary=96000),
         mix=EVERY_LANGUAGE,
         written={"en": 0.3, **dict.fromkeys(WORLD, 0.6)},
@@ -82,7 +82,7 @@ RECIPES = {
         plans=(
             Plan(steps=888, rate=3e-4, anchor=4.0),
             Plan(steps=695, rate=2.5e-4, anchor=4.0, seed=18),
-            Plan(steps=3000, rate=2.5e-4, anchor=4.0, seed=19),
+            Plan(steps=1390, rate=2.5e-4, anchor=4.0, seed=19),
         ),
         centred=True,
         languages=("en", *WORLD),
