@@ -1,6 +1,8 @@
 """The composition root: models, detectors and compiled rules from settings. Everything else is given its parts."""
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from modgate.telemetry import GateObserver
 
 __all__ = ["Engine", "build_engine"]
 
+_AUTO = "auto"
 _PICTURES_AFTER, _LEAST_URGENT = 5, 19
 """How much nicer threads are that work on pictures than those for text, and the nicest there is."""
 
@@ -208,8 +211,11 @@ def _load_text(engine: Engine, found: Mapping[str, Path], models: ModelSettings)
     open_model: Opener = Session if engine.processes is None else engine.processes.open
     text = engine.text = TextModel(bundle, engine.runner, cache_entries=models.cache_entries, open_model=open_model)
     used = [bundle]
-    if models.first:
-        first = _bundle(found, models.first, models)
+    if models.first == _AUTO:
+        first = _first_stage(found, bundle)
+    else:
+        first = _bundle(found, models.first, models) if models.first else None
+    if first is not None:
         plain = TextModel(first, engine.runner, cache_entries=0, open_model=open_model)
         engine.cascade = Cascade(plain, text, cache_entries=models.cache_entries)
         used.append(first)
@@ -217,6 +223,17 @@ def _load_text(engine: Engine, found: Mapping[str, Path], models: ModelSettings)
         engine.detectors[detector.name] = detector
         engine.bundles[detector.name] = [bundle]
     engine.bundles[TextDetector.name] = used
+
+
+def _first_stage(found: Mapping[str, Path], full: Bundle) -> Bundle | None:
+    """Return the bundle that says it is the first stage of this very version of a model, if there is one."""
+    identity = f"{full.manifest.name} {full.manifest.version}"
+    for folder in found.values():
+        with suppress(OSError, ValueError):
+            manifest = json.loads((folder / "manifest.json").read_bytes())
+            if manifest.get("first_stage_of") == identity:
+                return Bundle.load(folder)
+    return None
 
 
 def _references(settings: Settings) -> References | None:

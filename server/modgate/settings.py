@@ -51,7 +51,10 @@ class ModelSettings(_Group):
         (_INSTALLED_BUNDLES, _REPOSITORY_BUNDLES), description="Folders that hold bundles; later ones win."
     )
     text: str | None = Field("text-en", description="Name of the text bundle; empty for none.")
-    first: str | None = Field(None, description="Name of a first stage to put before it; empty for none.")
+    first: str | None = Field(
+        "auto",
+        description="Name of a first stage to put before it; auto takes the one that was made for it, empty none.",
+    )
     images: tuple[str, ...] = Field(("open-nsfw", "swiftformer-s"), description="Names of the image bundles.")
     ocr: str | None = Field(
         None, description="Bundle that reads text in pictures for the text rules, pp-ocrv6-tiny; empty for none."
