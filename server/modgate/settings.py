@@ -36,7 +36,7 @@ class LimitSettings(_Group):
     in_flight_per_app: int = Field(256, ge=1, description="The same for a single app: one cannot starve others.")
     streams_per_connection: int = Field(1_000, ge=1, description="Concurrent calls on one connection.")
     unread_calls: int = Field(
-        40,
+        64,
         ge=2,
         le=100_000,
         description="Unary calls that wait to be read; from here on gRPC refuses some, from half as many more all.",
