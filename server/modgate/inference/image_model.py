@@ -8,9 +8,10 @@ import numpy.typing as npt
 
 from modgate.inference.bundle import Bundle, BundleError
 from modgate.inference.estimate import ServiceTime
+from modgate.inference.gelu import with_known_gelu
 from modgate.inference.manifest import Manifest
 from modgate.inference.runner import Runner
-from modgate.inference.session import Opener, Session
+from modgate.inference.session import Session
 
 __all__ = ["ImageModel"]
 
@@ -23,14 +24,13 @@ class ImageModel:
     max_units = 1.0
     packed = False
 
-    def __init__(self, bundle: Bundle, runner: Runner, *, threads: int = 1, open_model: Opener = Session) -> None:
+    def __init__(self, bundle: Bundle, runner: Runner, *, threads: int = 1) -> None:
         """Load the model and warm it up. Takes a second or two; not for the event loop.
 
         Args:
             bundle: What to load.
             runner: Whose workers run it.
             threads: Of one request.
-            open_model: Loads the ONNX file.
 
         Raises:
             BundleError: If the model does not fit the manifest.
@@ -40,7 +40,7 @@ class ImageModel:
         self.bundle = bundle
         self._spec = bundle.manifest.image
         self._runner = runner
-        self._session = open_model(bundle.model, threads=threads)
+        self._session = Session(with_known_gelu(bundle.model.read_bytes()), threads=threads)
         for name, names, kind in (
             (self._spec.input, self._session.inputs, "input"),
             (self._spec.output, self._session.outputs, "output"),

@@ -52,11 +52,11 @@ class Session:
     threads of concurrent requests fight for the same cores (docs/decisions/threads.md).
     """
 
-    def __init__(self, model: Path, *, threads: int = 1, arena: bool = False) -> None:
+    def __init__(self, model: Path | bytes, *, threads: int = 1, arena: bool = False) -> None:
         """Load a model.
 
         Args:
-            model: The ONNX file.
+            model: The ONNX file, or its content.
             threads: For one request.
             arena: Whether to keep memory between requests. Saves a few percent, but grows to the largest request
                 ever seen and never shrinks: for models whose requests are bounded and small.
@@ -70,7 +70,10 @@ class Session:
         options.log_severity_level = 3
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = ort.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=_SLOWER_FUSED
+            model if isinstance(model, bytes) else str(model),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=_SLOWER_FUSED,
         )
         self.inputs: tuple[str, ...] = tuple(node.name for node in self._session.get_inputs())
         self.metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map

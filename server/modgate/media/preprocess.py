@@ -27,16 +27,17 @@ def preprocess(image: Image.Image, spec: ImageInput) -> Tensor:
     Returns:
         Contiguous float32 of shape (1, size, size, 3) or (1, 3, size, size), by the layout of `spec`.
     """
-    image = image.resize(_target(image.size, spec), _FILTERS[spec.resample])
+    image = _fitted(image, spec)
     if spec.jpeg_round_trip:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=75)
         image = Image.open(buffer)
     left, top = (image.width - spec.size) // 2, (image.height - spec.size) // 2
-    array = np.asarray(image, np.float32)[top : top + spec.size, left : left + spec.size]
+    array = np.asarray(image)[top : top + spec.size, left : left + spec.size].astype(np.float32)
     if spec.colour == "BGR":
         array = array[:, :, ::-1]
-    array = (array - np.array(spec.mean, np.float32)) * np.float32(spec.scale)
+    if any(spec.mean) or spec.scale != 1:
+        array = (array - np.array(spec.mean, np.float32)) * np.float32(spec.scale)
     if spec.layout == "NCHW":
         array = array.transpose(2, 0, 1)
     return np.ascontiguousarray(array[np.newaxis], np.float32)
@@ -49,6 +50,18 @@ def probabilities(output: npt.NDArray[np.float32], spec: ImageInput) -> npt.NDAr
         return scores
     powers = np.exp(scores - scores.max())
     return np.asarray(powers / powers.sum(), np.float32)
+
+
+def _fitted(image: Image.Image, spec: ImageInput) -> Image.Image:
+    """Return the picture at the size that the crop is taken from, or cropped if that gives the same pixels."""
+    width, height = _target(image.size, spec)
+    left, top = (width - spec.size) // 2, (height - spec.size) // 2
+    if spec.jpeg_round_trip:
+        # JPEG smooths colours across the edge of the crop: cropped before, a logo's score moved by 0.0017.
+        return image.resize((width, height), _FILTERS[spec.resample])
+    x, y = image.width / width, image.height / height
+    box = (left * x, top * y, (left + spec.size) * x, (top + spec.size) * y)
+    return image.resize((spec.size, spec.size), _FILTERS[spec.resample], box)
 
 
 def _target(size: tuple[int, int], spec: ImageInput) -> tuple[int, int]:
