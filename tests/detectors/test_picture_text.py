@@ -17,6 +17,7 @@ from modgate.detectors.picture_text import PictureTexts, with_picture_text
 from modgate.gate.decision import Decision, FallbackReason
 from modgate.gate.judge import Gate
 from modgate.inference.bundle import Bundle, read_manifest
+from modgate.media.decode import distinct
 from modgate.media.pool import DecodePool
 from modgate.media.viewer import Viewer
 from modgate.message import Conversation, Media, Message, Sender
@@ -91,6 +92,16 @@ async def test_an_animation_is_read_where_most_is_written(ruleset: Ruleset) -> N
     ImageDraw.Draw(caption).rectangle((0, 0, 640, 180), fill="black")
     ImageDraw.Draw(caption).text((30, 60), "this badword again", fill="white", font=FONT)
     data = encode(plain, "WEBP", save_all=True, append_images=[caption], lossless=True, duration=500)
+    assert (await _judge(ruleset, "", Media("m", "image/webp", data))).verdict is Verdict.BLOCK
+
+
+async def test_a_small_caption_on_a_later_frame_is_read(ruleset: Ruleset) -> None:
+    """Frames that look alike to the classifiers are all candidates for reading."""
+    scene = Image.new("RGB", (640, 480), "grey")
+    caption = scene.copy()
+    ImageDraw.Draw(caption).text((30, 420), "badword", fill="white", font=FONT)
+    assert len(distinct([scene, caption])) == 1
+    data = encode(scene, "WEBP", save_all=True, append_images=[caption], lossless=True, duration=500)
     assert (await _judge(ruleset, "", Media("m", "image/webp", data))).verdict is Verdict.BLOCK
 
 

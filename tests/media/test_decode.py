@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from tests.media.pictures import encode, picture_bytes, soon
 
-from modgate.media.decode import decode
+from modgate.media.decode import decode, distinct
 from modgate.media.errors import MediaError, MediaProblem
 from modgate.media.limits import Limits
 from modgate.media.sniff import Format, Kind, kind_of, sniff
@@ -256,7 +256,7 @@ def test_frames_that_show_the_same_are_judged_once() -> None:
         frame.paste(GREEN, (10 * index, 10, 10 * index + 12, 20))
     data = encode(frames[0], "GIF", save_all=True, append_images=frames[1:], duration=50)
     picture = decode(data, soon(), Limits())
-    assert (picture.total_frames, len(picture.frames)) == (6, 1)
+    assert (picture.total_frames, len(picture.frames), len(distinct(picture.frames))) == (6, 4, 1)
 
 
 def test_kinds() -> None:

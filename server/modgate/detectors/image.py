@@ -18,6 +18,7 @@ from PIL import Image
 from modgate.detectors.base import DetectorError, Finding, Problem, Report, Subject, Tier
 from modgate.inference.cache import ScoreCache
 from modgate.inference.manifest import ImageInput, Manifest
+from modgate.media.decode import distinct
 from modgate.media.errors import MediaError, MediaProblem
 from modgate.media.preprocess import Tensor, preprocess, probabilities
 from modgate.media.sniff import Kind, kind_of
@@ -225,8 +226,8 @@ class ImageDetector:
             task.exception()  # seen here; what cannot be judged at leisure stays unknown
 
     def _prepare(self, frames: Sequence[Image.Image]) -> list[list[Tensor]]:
-        """Return for each frame the input of each model. Runs in a worker thread."""
-        return [[preprocess(frame, spec) for _, spec in self.models] for frame in frames]
+        """Return for each frame that differs the input of each model. Runs in a worker thread."""
+        return [[preprocess(frame, spec) for _, spec in self.models] for frame in distinct(frames)]
 
     async def _ask(self, tensors: list[list[Tensor]], deadline: float) -> Judgement:
         async def ask(model: ImageModel, spec: ImageInput, tensor: Tensor) -> tuple[Manifest, list[float]]:

@@ -27,7 +27,7 @@ from modgate.media.errors import MediaError, MediaProblem
 from modgate.media.limits import Limits
 from modgate.media.sniff import Format, Header, sniff
 
-__all__ = ["Picture", "decode", "finish"]
+__all__ = ["Picture", "decode", "distinct", "finish"]
 
 _DECODERS = (
     AvifImagePlugin,
@@ -73,8 +73,8 @@ class Picture:
         format: What it was.
         width: As the header said, before rotation by EXIF.
         height: The same.
-        frames: Sampled frames that differ, in order, RGB, upright, alpha laid on white; a still picture has one. They
-            stay Pillow's: to make an array of a megapixel takes 1 to 8 ms, all of it with the interpreter locked.
+        frames: Sampled frames in order, RGB, upright, alpha laid on white; a still picture has one. They stay
+            Pillow's: to make an array of a megapixel takes 1 to 8 ms, all of it with the interpreter locked.
         total_frames: How many frames the file has, or 1.
         complete: Whether the sampled frames reach from the first to the last frame.
     """
@@ -168,11 +168,16 @@ def _sample(image: ImageFile.ImageFile, header: Header, deadline: float, limits:
             frame = finish(image, None, limits)
             # An animation draws its next frame on the same pixels.
             frames.append(frame.copy() if frame is image else frame)
-    return Picture(header.format, header.width, header.height, _distinct(frames), total, reachable >= total)
+    return Picture(header.format, header.width, header.height, tuple(frames), total, reachable >= total)
 
 
-def _distinct(frames: Sequence[Image.Image]) -> tuple[Image.Image, ...]:
-    """Return the frames that show something else than those before them: each costs as much as a picture to judge."""
+def distinct(frames: Sequence[Image.Image]) -> tuple[Image.Image, ...]:
+    """Return the frames that show something else than those before them: each costs as much as a picture to judge.
+
+    For classifiers, which look at pictures of 224 pixels. What is small, such as a caption, does not tell frames apart.
+    """
+    if len(frames) == 1:
+        return tuple(frames)
     kept: list[Image.Image] = []
     shown: list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]] = []
     for frame in frames:
