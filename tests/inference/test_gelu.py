@@ -25,7 +25,7 @@ def _model(*, outputs: tuple[str, ...] = ("y",), after: str = "Mul") -> bytes:
         "gelu",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3]) for name in outputs],
-        [numpy_helper.from_array(np.float32(value), name) for name, value in constants.items()],
+        [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     model.ir_version = 9
