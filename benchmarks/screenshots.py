@@ -14,20 +14,20 @@ import random
 import time
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import phonenumbers
-import yaml
 from PIL import Image, ImageDraw, ImageFont
 
-import modgate
 from modgate.detectors.base import CheapInspector, Subject
 from modgate.detectors.domains import DomainDetector, DomainQuestion
 from modgate.detectors.ocr import OcrReader
 from modgate.detectors.pii import PiiDetector, PiiQuestion
-from modgate.detectors.words import WordList, WordsInspector
+from modgate.detectors.words import WordsInspector
+from modgate.detectors.words_files import shipped
 from modgate.inference.bundle import Bundle
 from modgate.media.decode import decode
 from modgate.media.errors import MediaError
@@ -35,7 +35,6 @@ from modgate.media.limits import Limits
 from modgate.message import Conversation, Message, Sender
 
 _BUNDLE = Path(__file__).parents[1] / "models" / "bundles" / "pp-ocrv6-tiny"
-_RULES = Path(modgate.__file__).parent / "data" / "rules" / "default.yaml"
 _FONTS = ("DejaVuSans.ttf", "DejaVuSerif.ttf", "DejaVuSansMono.ttf", "DejaVuSans-Bold.ttf", "STIXGeneral.ttf")
 _SMALL_TALK = (
     "Hey, are you there?", "See you tomorrow at 5", "lol ok", "What a day...", "Did you watch the game?", "brb",
@@ -86,10 +85,8 @@ def _render(lines: Sequence[str], font: str, rng: random.Random) -> bytes:
 
 
 def _inspectors() -> dict[str, CheapInspector]:
-    profanity = yaml.safe_load(_RULES.read_text())["lists"]["profanity"]
-    words = WordList("word", tuple(profanity["entries"]), allow=tuple(profanity["allow"]))
     return {
-        "word": WordsInspector.compile([words]),
+        "word": WordsInspector.compile([replace(shipped("profanity-en"), name="word")]),
         "phone": PiiDetector().configure([PiiQuestion("phone")]),
         "domain": DomainDetector().configure([DomainQuestion("domain", _DOMAINS)]),
     }
