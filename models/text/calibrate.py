@@ -20,8 +20,11 @@ PRECISIONS = (0.9, 0.8, 0.7)
 """What a default threshold aims at: the first of these at which the label still finds `WORTHWHILE` of what there is."""
 WORTHWHILE = 0.35
 FEWEST_HITS = 10
-DISTURBED = 4e-4
-"""Clean lines on which any label may fire at its strict threshold; the aim is 5 in 10,000."""
+DISTURBED = 2e-4
+"""Clean lines on which any label may fire at its strict threshold. The aim is 5 in 10,000; what is chosen on some
+thousand lines fires more often on others."""
+STRICT_PRECISION = 0.95
+"""What a strict threshold has on development rows, at the least."""
 OFFENDED = 0.004
 """Statements about identities on which any label may fire at its default threshold; the aim is 0.5 %."""
 STEEPEST, FLATTEST = 1.5, 0.3
@@ -67,18 +70,17 @@ def calibrate(
     scores = {name: _sigmoid(platt[name], clean[:, LABELS.index(name)]) for name in HARMS}
     useful = {name: _useful(platt[name], *_trusted(known, name)) for name in HARMS}
     precise = {name: _precise(platt[name], *_truths(known, name), PRECISIONS[0]) for name in HARMS}
+    surely = {name: _precise(platt[name], *_truths(known, name), STRICT_PRECISION) for name in HARMS}
     # A label that disturbs clean chat, or misses its precision, at any threshold has not shown its quality either.
     evident = {
-        name: _evident(known, name)
-        and precise[name] < HIGHEST
-        and float((scores[name] >= HIGHEST).mean()) < DISTURBED / 2
+        name: _evident(known, name) and precise[name] < HIGHEST and float((scores[name] >= HIGHEST).mean()) < DISTURBED
         for name in HARMS
     }
     counted = [name for name in HARMS if evident[name]]
     if identities is not None:
         about = {name: _sigmoid(platt[name], identities[:, LABELS.index(name)]) for name in HARMS}
         useful = _raise(about, useful, counted, OFFENDED)
-    strict = _raise(scores, {name: max(useful[name], precise[name]) for name in HARMS}, counted, DISTURBED)
+    strict = _raise(scores, {name: max(useful[name], surely[name]) for name in HARMS}, counted, DISTURBED)
     facts = {}
     for name in HARMS:
         logits, truths = _trusted(known, name)
