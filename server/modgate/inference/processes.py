@@ -20,7 +20,7 @@ import structlog
 from modgate.inference.model_process import receive, send
 from modgate.inference.session import Array, SessionLike
 
-__all__ = ["ModelProcesses", "ProcessError"]
+__all__ = ["ModelError", "ModelProcesses", "ProcessError"]
 
 _PATIENCE_S = 5.0
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
@@ -28,6 +28,10 @@ _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR")
 
 class ProcessError(RuntimeError):
     """A process that runs models has died or is not there."""
+
+
+class ModelError(RuntimeError):
+    """A model could not be loaded or run; the process that tried is well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,7 @@ class _Worker:
         except (OSError, EOFError) as error:
             raise ProcessError("the process that runs the model has died") from error
         if "error" in answer:
-            raise RuntimeError(str(answer["error"]))
+            raise ModelError(str(answer["error"]))
         return answer, results
 
     def end(self) -> None:
@@ -104,7 +108,7 @@ class ModelProcesses:
         """Load a model in every process. For the time of starting; the arguments are those of `Session`.
 
         Raises:
-            RuntimeError: If the model cannot be loaded.
+            ModelError: If the model cannot be loaded.
         """
         opened = _Opened(model, threads, arena)
         info: dict[str, object] = {}
@@ -118,7 +122,7 @@ class ModelProcesses:
 
         Raises:
             ProcessError: If the process died; another one takes its place.
-            RuntimeError: What the model raised.
+            ModelError: What the model raised.
         """
         try:
             worker = self._idle.get(timeout=_PATIENCE_S)
@@ -126,11 +130,12 @@ class ModelProcesses:
             raise ProcessError("no process that runs models is free") from None
         try:
             _, results = worker.ask({"run": model, "outputs": list(outputs)}, feeds)
-        except ProcessError:
-            self._replace(worker)
+        except ModelError:
+            self._idle.put(worker)
             raise
         except BaseException:
-            self._idle.put(worker)
+            # Whatever else stopped the exchange may have left half a frame on the line: the next answer would be wrong.
+            self._replace(worker)
             raise
         self._idle.put(worker)
         return [results[name] for name in outputs]
