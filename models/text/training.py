@@ -21,6 +21,8 @@ __all__ = ["Encoded", "Plan", "train"]
 
 WARM = 0.04
 """Share of a phase in which the rate rises."""
+SHARP = 0.05
+"""Temperature at which cosines are compared: .15 nearer counts twenty times as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,7 @@ class Plan:
         rate: Peak learning rate.
         batch: Rows in a step.
         anchor: Weight of the cosine to the base model's embedding.
+        relate: Weight of telling each row's base embedding from those of the other rows of the batch.
         seed: Of order and dropout.
         checkpoint_steps: Steps between two checkpoints.
     """
@@ -57,6 +60,7 @@ class Plan:
     rate: float = 3e-4
     batch: int = 64
     anchor: float = 1.0
+    relate: float = 0.0
     seed: int = 17
     checkpoint_steps: int = 250
 
@@ -90,6 +94,19 @@ def loss_of(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     harm = (each * weights[:, :harms]).sum(1)
     sentiment = -(targets[:, harms:] * logits[:, harms:].log_softmax(-1)).sum(1) * weights[:, harms]
     return (harm + 0.5 * sentiment).mean()
+
+
+def confused(embedding: Tensor, anchors: Tensor) -> Tensor:
+    """Return the cross-entropy of which anchors each embedding is near, against which ones its own anchor is near.
+
+    The cosine alone is content with embeddings that are all a little off in the same way; retrieval is not.
+
+    Args:
+        embedding: Unit embeddings under training, [rows, 384].
+        anchors: The base model's of the same rows, [rows, 384].
+    """
+    wanted = (anchors @ anchors.T / SHARP).softmax(-1)
+    return -(wanted * (embedding @ anchors.T / SHARP).log_softmax(-1)).sum(1).mean()
 
 
 class Loop:
@@ -232,4 +249,6 @@ def _batch_loss(model: Classifier, data: Encoded, rows: NDArray[np.int64], plan:
     if bool(have.any()):
         apart = 1 - (embedding[have] * anchors[have]).sum(1)
         loss = loss + plan.anchor * apart.sum() / len(rows)
+        if plan.relate:
+            loss = loss + plan.relate * confused(embedding[have], anchors[have]) * have.float().mean()
     return loss

@@ -16,7 +16,7 @@ import yaml
 from models.text.labels import HARMS, LABELS
 from models.text.rows import Rows, concatenate, normal_key
 from models.text.written.grammar import Grammar
-from models.text.written.style import casual, chatty, disguise
+from models.text.written.style import blur, chatty, disguise, local
 
 __all__ = ["HELD_OUT", "Theme", "languages", "themes", "write"]
 
@@ -26,6 +26,8 @@ HELD_OUT = 9
 """Every ninth template of a theme is never trained on."""
 
 ABUSIVE = ("hate", "abuse", "threat", "sexual")
+ABUSIVE_THEMES = ("hate", "hate_threat", "insult", "obscene", "threat", "kys", "sexual")
+"""The same in the other languages."""
 FILLERS = ("fine.texting", "chat")
 """Themes whose sentences may stand around any other: nobody is judged in them."""
 
@@ -147,16 +149,19 @@ def _theme_rows(
     lines = held if part == "dev" else [line for line in theme.lines if line not in held]
     wanted = int(theme.rows * scale * (len(held) / len(theme.lines) if part == "dev" else 1))
     texts: dict[str, str] = {}
-    abusive = theme.name.split(".")[0] in ABUSIVE
+    abusive = theme.name.split(".")[0] in (ABUSIVE if language == "en" else ABUSIVE_THEMES)
     for attempt in range(wanted * 3 if lines else 0):
         if len(texts) >= wanted:
             break
         text = grammar.expand(lines[attempt % len(lines)], rng)
         if filler and rng.random() < 0.12:
             text = _embed(text, filler, rng)
-        text = chatty(text, rng) if language == "en" else casual(text, rng)
-        if abusive and language == "en" and rng.random() < 0.14:
-            text = disguise(text, rng)
+        if language == "en":
+            text = chatty(text, rng)
+            text = disguise(text, rng) if abusive and rng.random() < 0.14 else text
+        else:
+            text = local(text, rng, grammar.alternatives("open"), grammar.alternatives("close"))
+            text = blur(text, rng) if rng.random() < (0.12 if abusive else 0.02) else text
         texts.setdefault(normal_key(text), text)
     out = list(texts.values())
     targets = np.zeros((len(out), len(LABELS)), np.float32)

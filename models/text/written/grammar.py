@@ -34,6 +34,10 @@ class Grammar:
             text = SLOT.sub(lambda match: self._fill(match.group(1), rng), text)
         raise ValueError(f"template does not end: {template!r}")
 
+    def alternatives(self, slot: str) -> list[str]:
+        """Return the plain alternatives of a slot; of one that does not exist, none."""
+        return [word for line in self._slots.get(slot, ()) for word in line.strip("[]").split("|")]
+
     def _fill(self, slot: str, rng: random.Random) -> str:
         if slot not in self._slots:
             raise ValueError(f"no slot named {slot!r}; add it to words.yaml")

@@ -2,8 +2,10 @@
 
 import random
 import re
+import unicodedata
+from collections.abc import Sequence
 
-__all__ = ["HOT", "casual", "chatty", "disguise"]
+__all__ = ["HOT", "blur", "casual", "chatty", "disguise", "local"]
 
 SHORT = {
     "you": "u",
@@ -97,6 +99,7 @@ def _swap(word: str, at: int, _rng: random.Random) -> str:
 
 
 WAYS = (_leet, _spread, _star, _stretch, _split, _drop, _confuse, _swap)
+LOCAL_WAYS = (_leet, _spread, _star, _stretch, _split, _drop, _swap)
 SHORTEST = 3
 """Letters that a word needs to be bent and still be read."""
 
@@ -131,6 +134,41 @@ def chatty(text: str, rng: random.Random) -> str:
     if rng.random() < 0.03:
         out = re.sub(r"([aeiouy])(\W*)$", lambda m: m.group(1) * rng.randrange(2, 5) + m.group(2), out)
     return casual(out, rng)
+
+
+UNLIKE = {"ß": "ss", "ł": "l", "Ł": "L", "ı": "i", "ø": "o"}
+"""Latin letters that do not decompose."""
+
+
+def local(text: str, rng: random.Random, openers: Sequence[str] = (), closers: Sequence[str] = ()) -> str:
+    """Return the text as somebody might type it in a language with its own interjections."""
+    out = text
+    if openers and rng.random() < 0.12:
+        out = f"{rng.choice(openers)}{rng.choice(['', ','])} {out}"
+    if closers and rng.random() < 0.12:
+        out = f"{out} {rng.choice(closers)}"
+    if rng.random() < 0.12:
+        out = _bare(out)
+    if rng.random() < 0.04:
+        out = re.sub(r"([aeiouyаеиоуы])(\W*)$", lambda m: m.group(1) * rng.randrange(2, 5) + m.group(2), out)
+    return casual(out, rng)
+
+
+def blur(text: str, rng: random.Random) -> str:
+    """Return the text with a word or two bent, whatever they mean, or without its spaces."""
+    if rng.random() < 0.15:
+        return text.replace(" ", "")
+    words = text.split(" ")
+    long = [i for i, word in enumerate(words) if len(word) > SHORTEST and word.isalpha()]
+    for i in rng.sample(long, min(len(long), rng.randrange(1, 3))):
+        words[i] = rng.choice(LOCAL_WAYS)(words[i], rng.randrange(1, len(words[i]) - 1), rng)
+    return " ".join(words)
+
+
+def _bare(text: str) -> str:
+    """Return the text without accents on Latin letters; marks of other scripts are letters of their own."""
+    plain = (unicodedata.normalize("NFD", c)[0] for c in text)
+    return "".join(UNLIKE.get(c, base if base.isascii() else c) for c, base in zip(text, plain, strict=True))
 
 
 def casual(text: str, rng: random.Random) -> str:

@@ -7,11 +7,12 @@ import random
 from pathlib import Path
 
 import pytest
-from models.text.labels import HARMS
+from models.text.labels import HARMS, LABELS
+from models.text.probe import probe
 from models.text.rows import normal_key
 from models.text.written.generate import languages, themes, write
 from models.text.written.grammar import Grammar
-from models.text.written.style import casual, chatty, disguise
+from models.text.written.style import blur, casual, chatty, disguise, local
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +79,36 @@ def test_styles_never_fail() -> None:
         chatty(text, rng)
         casual(text, rng)
         disguise(text, rng)
+        blur(text, rng)
+        local(text, rng, ["ey"], ["lol"])
+
+
+def test_accents_go_from_latin_letters_only() -> None:
+    """People leave out accents, never the vowel signs of Devanagari or the marks of other scripts."""
+    rng = random.Random(2)
+    typed = {local("après", rng).casefold() for _ in range(200)}
+    assert {"après", "apres"} <= {text.strip(".!") for text in typed}
+    for text in ("आप कैसे हैं", "がんばれ"):
+        seen = [local(text, rng) for _ in range(200)]
+        assert sum(text in each for each in seen) > 150
+
+
+@pytest.mark.parametrize("language", [language for language in languages() if language != "en"])
+def test_every_language_has_both_sides(language: str, wordlists: Path) -> None:
+    """Hate never comes without counter-speech and harmless talk of the same groups, and moods come in all three."""
+    rows = write(language, wordlists, part="train", scale=0.2, seed=1)
+    hateful = rows.targets[:, LABELS.index("identity_hate")] >= 0.5
+    harmless = [source in ("written/identity", "written/counter") for source in rows.sources]
+    assert hateful.sum() > 100
+    assert sum(harmless) > 0.7 * hateful.sum()
+    assert {"written/pleased", "written/displeased", "written/plain"} <= set(rows.sources)
+
+
+def test_probe_is_not_trained_on(wordlists: Path) -> None:
+    """The probe has as many hateful as harmless lines in each of ten languages, and no template writes any of them."""
+    lines = probe()
+    assert len(lines) == 10
+    for language, (hateful, harmless) in lines.items():
+        assert len(hateful) == len(harmless) >= 10
+        written = {normal_key(text) for text in write(language, wordlists, part="train", scale=0.3, seed=1).texts}
+        assert not written & {normal_key(text) for text in [*hateful, *harmless]}
