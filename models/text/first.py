@@ -95,7 +95,8 @@ class FirstStage:
 def teach(stage: FirstStage, rows: int = 60_000) -> None:
     """Score training texts with the full model: its own, so that what it is measured on is new to both."""
     recipe = RECIPES["text-en"]
-    texts = collect(stage.data, recipe.mix, written=recipe.written, seed=recipe.seed).texts[:rows]
+    taught = collect(stage.data, recipe.mix, written=recipe.written, seed=recipe.seed, sentences=recipe.sentences)
+    texts = taught.texts[:rows]
     scorer = TextScorer(stage.full)
     ids = encode(scorer.tokenizer, texts, 96)
     out = np.zeros((len(ids), len(LABELS)), np.float32)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.text.bases import Base, MiniLM, SmallE5
-from models.text.mix import ENGLISH, EVERY_LANGUAGE
+from models.text.mix import EVERY_LANGUAGE, WIDE
 from models.text.training import Plan
 
 __all__ = ["RECIPES", "Recipe"]
@@ -28,6 +28,7 @@ class Recipe:
             cone; without its axis, unlike sentences are unlike.
         languages: ISO 639-1 codes that are evaluated.
         measured: Rows of a source and language that are calibrated or reported on, at most.
+        sentences: Seed of the written sentences that are trained on, if it is not that of the data.
         embeds: Whether the sentence embedding is good enough to be offered to `similar` conditions.
     """
 
@@ -42,12 +43,13 @@ class Recipe:
     plans: tuple[Plan, ...]
     languages: tuple[str, ...]
     measured: int = 1000
+    sentences: int | None = None
     embeds: bool = True
     centred: bool = False
 
     @property
     def seed(self) -> int:
-        """Of sampling and of the written sentences."""
+        """Of sampling, and of the written sentences that are held out."""
         return self.plans[0].seed
 
 
@@ -56,17 +58,19 @@ WORLD = ("ar", "de", "es", "fr", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru",
 RECIPES = {
     "text-en": Recipe(
         name="text-en",
-        version="1.1.0",
+        version="1.2.0",
         base=MiniLM(),
-        mix=ENGLISH,
-        written={"en": 0.75},
+        mix=WIDE,
+        written={"en": 0.65},
         longest=96,
         anchors=24000,
         passages=4000,
         plans=(
             Plan(steps=1803, rate=3e-4, anchor=4.0),
             Plan(steps=1589, rate=3e-4, anchor=4.0, seed=18),
+            Plan(steps=3700, rate=2.5e-4, anchor=4.0, words=0.1, seed=19),
         ),
+        sentences=19,
         languages=("en",),
         measured=600,
     ),

@@ -26,6 +26,7 @@ ASSUMED = {
     "flirtation": 0.15,
     "sexual": 0.15,
     "threat": 0.15,
+    "obscene": 0.15,
 }
 """Weight of an assumed 0 where a source did not annotate the label and no suspicious word occurs.
 
@@ -56,6 +57,30 @@ SUSPICIOUS = {
         re.IGNORECASE,
     ),
 }
+
+SWEARING = re.compile(
+    r"\b(?:\w*fuck\w*|\w*shit\w*|bitch\w*|cunt\w*|dick\w*|cock\w*|puss(?:y|ies)|\w*ass ?holes?|bastards?|wank\w*|"
+    r"twats?|pricks?|bullcrap|wtf|stfu|whores?|sluts?|dumb ?ass\w*|jack ?ass\w*|cum|tits?)\b",
+    re.IGNORECASE,
+)
+SUSPICIOUS["obscene"] = re.compile(
+    SWEARING.pattern + r"|[*@$#]|ass\b|damn|hell\b|crap|suck|piss|nigg|fag", re.IGNORECASE
+)
+
+NAME_CALLING = re.compile(
+    r"\b(?:you|u|ur|your|you'?re|he|she|they|he's|she's|they're|this|that|these|what an?|such an?|shut up|fucking)\b"
+    r"[^.?!\n]{0,24}\b(?:idiots?|morons?|stupid|dumb(?:ass\w*)?|retard\w*|losers?|pathetic|ass ?holes?|dick(?:head)?s?|"
+    r"bitch(?:es)?|cunts?|scum\w*|piece of (?:shit|crap|garbage|trash)|trash|garbage|liars?|cowards?|clowns?|"
+    r"jack ?ass\w*|imbeciles?|fools?|ignorant|ugly|worthless|fuckers?|motherfuckers?|bastards?|pricks?|douche\w*|"
+    r"twats?|brainless|clueless|dimwits?)\b",
+    re.IGNORECASE,
+)
+
+PRESUMED = {"obscene": SWEARING, "insult": NAME_CALLING}
+"""Labels presumed present in toxic rows that say nothing about them, where these words occur."""
+PRESUMED_WEIGHT = 0.3
+CASUAL = ("davidson", "edos", "vicomtech", "surge_words")
+"""Sources in which swear words are words among others: there nothing is presumed of insults."""
 
 SOURCE_WEIGHT = {
     "mlma_en": 0.3,
@@ -144,7 +169,8 @@ def complete(texts: list[str], languages: list[str], sources: list[str], known: 
     """Turn label columns, NaN where not annotated, into targets and weights.
 
     Implications are filled in (what is not toxic is no insult; an insult is toxic), then, with a small weight, the
-    assumption that a rare label is absent where nothing hints at it.
+    assumption that a rare label is absent where nothing hints at it, and that toxic rows with swear words or
+    name-calling are obscene or insults.
     """
     n = len(texts)
     targets = np.zeros((n, len(LABELS)), np.float32)
@@ -161,6 +187,7 @@ def complete(texts: list[str], languages: list[str], sources: list[str], known: 
     if assume:
         _imply(targets, weights)
         _assume(texts, languages, weights)
+        _presume(texts, languages, sources, targets, weights)
     trust = np.array([SOURCE_WEIGHT.get(source, 1.0) for source in sources], np.float32)
     return Rows(texts, languages, sources, targets, weights * trust[:, None])
 
@@ -189,3 +216,14 @@ def _assume(texts: list[str], languages: list[str], weights: Floats) -> None:
                 weights[i, label] = weight
             elif languages[i] != "en" and name in ("spam", "scam", "self_harm"):
                 weights[i, label] = weight / 2
+
+
+def _presume(texts: list[str], languages: list[str], sources: list[str], targets: Floats, weights: Floats) -> None:
+    toxic = (weights[:, TOXIC] > 0) & (targets[:, TOXIC] >= 0.5)
+    for name, hint in PRESUMED.items():
+        label = LABELS.index(name)
+        for i in np.flatnonzero(toxic & (weights[:, label] == 0)):
+            casual = name == "insult" and sources[i] in CASUAL
+            if languages[i] == "en" and not casual and hint.search(texts[i]):
+                targets[i, label] = 1
+                weights[i, label] = PRESUMED_WEIGHT

@@ -51,6 +51,7 @@ class Plan:
         batch: Rows in a step.
         anchor: Weight of the cosine to the base model's embedding.
         relate: Weight of telling each row's base embedding from those of the other rows of the batch.
+        words: Share of the rate at which word embeddings learn; 0 keeps them frozen.
         seed: Of order and dropout.
         checkpoint_steps: Steps between two checkpoints.
     """
@@ -61,6 +62,7 @@ class Plan:
     batch: int = 64
     anchor: float = 1.0
     relate: float = 0.0
+    words: float = 0.0
     seed: int = 17
     checkpoint_steps: int = 250
 
@@ -125,16 +127,20 @@ class Loop:
         self._model = model
         self._phase = phase
         self._path = checkpoint
-        for frozen in (model.words, model.positions):
-            frozen.requires_grad_(requires_grad=False)
-        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        model.positions.requires_grad_(requires_grad=False)
+        model.words.requires_grad_(requires_grad=plan.words > 0)
+        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad and p is not model.words.weight]
         heads = [p for name, p in named if name.startswith(("hidden", "classify"))]
         body = [p for name, p in named if not name.startswith(("hidden", "classify"))]
         groups: list[dict[str, Any]] = [{"params": body, "lr": plan.rate}, {"params": heads, "lr": 2 * plan.rate}]
         self._trained = [*body, *heads]
+        if plan.words > 0:
+            # Without decay: words that never occur keep their place.
+            groups.append({"params": [model.words.weight], "lr": plan.words * plan.rate, "weight_decay": 0.0})
         self._optimiser = torch.optim.AdamW(groups, weight_decay=0.01, fused=True)
         self._steps, self._rates = steps, [float(group["lr"]) for group in groups]
         self._seconds, self._spent, self._since = 60 * minutes if minutes else math.inf, 0.0, time.process_time()
+        self._words_moved = plan.words > 0
         self.done = 0
 
     def resume(self) -> None:
@@ -142,6 +148,7 @@ class Loop:
         if self._path.exists():
             saved = torch.load(self._path, weights_only=True)
             self._model.load_state_dict(saved["model"], strict=False)
+            self._words_moved |= "words.weight" in saved["model"]
             if int(saved.get("phase", 0)) == self._phase:
                 self._optimiser.load_state_dict(saved["optimiser"])
                 self.done, self._spent = int(saved["step"]), float(saved.get("spent", 0.0))
@@ -166,7 +173,8 @@ class Loop:
 
     def save(self) -> None:
         """Write the checkpoint; a run that is killed meanwhile leaves the old one whole."""
-        state = {n: p for n, p in self._model.state_dict().items() if not n.startswith(("words", "positions"))}
+        frozen = ("positions",) if self._words_moved else ("words", "positions")
+        state = {n: p for n, p in self._model.state_dict().items() if not n.startswith(frozen)}
         part = self._path.with_suffix(".part")
         torch.save(
             {
@@ -193,7 +201,7 @@ def train(
     """Train in place, phase after phase, from the checkpoint on if there is one.
 
     Args:
-        model: Its word and position embeddings stay frozen.
+        model: Its position embeddings stay frozen, and its words' unless a phase says otherwise.
         data: What to learn.
         plans: How, for each phase.
         checkpoint: File to resume from and to write.

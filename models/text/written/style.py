@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-__all__ = ["HOT", "blur", "casual", "chatty", "disguise", "local"]
+__all__ = ["HOT", "blur", "casual", "chatty", "disguise", "local", "mention"]
 
 SHORT = {
     "you": "u",
@@ -54,6 +54,8 @@ CLOSERS = (
     "ffs",
 )
 EMOJI = ("😂", "🤣", "😭", "💀", "🙂", "😅", "🔥", "😡", "🙄", "👍", "❤️", "😊", "🤔", "😬", "👀", "🤷")
+
+HANDLES = ("USER", "user", "anna_92", "mike", "everyone", "here", "dev_tom", "kit_kat77", "the_real_jo", "RT", "mods")
 
 LEET = {"a": "4@", "e": "3", "i": "1!", "o": "0", "s": "5$", "t": "7+", "b": "8", "g": "9", "l": "1"}
 CONFUSABLE = {"a": "а", "e": "е", "o": "о", "c": "с", "p": "р", "x": "х", "y": "у", "i": "і", "u": "υ"}
@@ -118,6 +120,12 @@ def disguise(text: str, rng: random.Random) -> str:
     if out != text and rng.random() < 0.1:
         out = out.replace(" ", "")
     return out
+
+
+def mention(text: str, rng: random.Random) -> str:
+    """Return the text as an answer to somebody, who is named at its beginning; what it says stays what it was."""
+    named = " ".join(f"@{rng.choice(HANDLES)}" for _ in range(rng.choice((1, 1, 1, 2))))
+    return f"{named}{rng.choice((' ', ' ', ': ', ', '))}{text}"
 
 
 def chatty(text: str, rng: random.Random) -> str:
