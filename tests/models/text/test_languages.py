@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.models.text.firing import fired
 
 from modgate.evaluation import TextScorer
 
@@ -54,22 +55,13 @@ def scorer() -> TextScorer:
     return TextScorer(BUNDLE)
 
 
-def _fired(scorer: TextScorer, text: str) -> set[str]:
-    scores = scorer.score([text])
-    return {
-        label.name
-        for label in scorer.manifest.labels
-        if label.group is None and label.threshold is not None and scores.of(label.name)[0] >= label.threshold
-    }
-
-
 @pytest.mark.parametrize("text", CLEAN)
 def test_greetings_stay_clean(scorer: TextScorer, text: str) -> None:
     """No harm label fires on an ordinary message in any language."""
-    assert _fired(scorer, text) == set()
+    assert fired(scorer, text) == set()
 
 
 @pytest.mark.parametrize(("text", "label"), ABUSIVE)
 def test_abuse_is_found(scorer: TextScorer, text: str, label: str) -> None:
     """The label that names the harm fires, also in languages with hardly any collected rows."""
-    assert label in _fired(scorer, text)
+    assert label in fired(scorer, text)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from tests.models.text.firing import fired
 
 from modgate.evaluation import TextScorer
 
@@ -57,28 +58,19 @@ def scorer() -> TextScorer:
     return TextScorer(BUNDLE)
 
 
-def _fired(scorer: TextScorer, text: str) -> set[str]:
-    scores = scorer.score([text])
-    return {
-        label.name
-        for label in scorer.manifest.labels
-        if label.group is None and label.threshold is not None and scores.of(label.name)[0] >= label.threshold
-    }
-
-
 @pytest.mark.parametrize("text", CLEAN)
 def test_clean_messages_stay_clean(scorer: TextScorer, text: str) -> None:
     """No harm label fires on an ordinary message, experimental ones included."""
-    assert _fired(scorer, text) == set()
+    assert fired(scorer, text) == set()
 
 
 @pytest.mark.parametrize(("text", "labels"), ABUSIVE)
 def test_abuse_is_found(scorer: TextScorer, text: str, labels: set[str]) -> None:
     """At least one label that names the harm fires."""
-    assert _fired(scorer, text) & labels
+    assert fired(scorer, text) & labels
 
 
 @pytest.mark.parametrize(("text", "labels"), NOT)
 def test_rare_labels_do_not_bleed(scorer: TextScorer, text: str, labels: set[str]) -> None:
     """A harm is not taken for another one."""
-    assert not _fired(scorer, text) & labels
+    assert not fired(scorer, text) & labels
