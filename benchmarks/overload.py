@@ -23,12 +23,14 @@ def main(argv: list[str]) -> int:
     parser = common("overload", __doc__, seconds=60, mix="unique")
     parser.add_argument("--multiples", default="", help="of capacity, separated by commas (default 0.5,1,2,5,10,20)")
     parser.add_argument("--stream", action="store_true", help="over ModerateStream instead of unary calls")
+    parser.add_argument("--frames", type=int, default=1, help="with --stream: most messages that share a frame, if due")
     options = parser.parse_args(argv)
     multiples = [float(m) for m in (options.multiples or ("1,4" if options.smoke else "0.5,1,2,5,10,20")).split(",")]
     seconds = min(options.seconds, 3) if options.smoke else options.seconds
     report: dict[str, Any] = {"benchmark": "overload", "environment": environment()}
     report["configuration"] = {
-        "mix": options.mix.name, "stream": options.stream, "seconds": seconds, "connections": _CONNECTIONS,
+        "mix": options.mix.name, "stream": options.stream, "frames": options.frames, "seconds": seconds,
+        "connections": _CONNECTIONS,
         "favoured": favour_this_process(),
     }  # fmt: skip
     fresh = itertools.count()
@@ -41,7 +43,8 @@ def main(argv: list[str]) -> int:
         for _ in range(12):
             phase = open_loop(
                 server.address, messages(round(rate * min(3, seconds))), rate, seed=next(fresh),
-                streamed=options.stream, connections=_CONNECTIONS, label=f"capacity? {rate:.0f}/s",
+                streamed=options.stream, frames=options.frames, connections=_CONNECTIONS,
+                label=f"capacity? {rate:.0f}/s",
             )  # fmt: skip
             best = max(best, phase.goodput)
             if phase.decided < 0.95 * phase.sent:
@@ -58,7 +61,8 @@ def main(argv: list[str]) -> int:
             phases.append(
                 open_loop(
                     server.address, messages(round(rate * seconds)), rate, seed=next(fresh), streamed=options.stream,
-                    connections=_CONNECTIONS, server_cpu=server.cpu_s, label=f"{multiple:g}x, {rate:.0f}/s",
+                    frames=options.frames, connections=_CONNECTIONS, server_cpu=server.cpu_s,
+                    label=f"{multiple:g}x, {rate:.0f}/s",
                 )
             )  # fmt: skip
         report["capacity_after_per_s"] = round(capacity(server, able / 2), 1)

@@ -33,6 +33,7 @@ from benchmarks._mix import requests, texts
 from benchmarks._options import common, settings_for, stem
 from benchmarks._process import Running, at_ease, modgate
 from benchmarks._report import environment, finish, say, table
+from benchmarks._search import highest_rate
 
 _SERVERS = Path(__file__).parent / "peer_servers"
 _SHARED = ("onnxruntime", "tokenizers", "numpy")
@@ -270,20 +271,15 @@ def _measure(
 
     saturated()  # warms up
     full = saturated()
-    low, high, best = 0.0, 0.0, None
-    rate = max(10.0, 0.8 * full.goodput)
-    for turn in range(6):
-        phase = open_loop(
-            server.address, messages(max(20, round(rate * seconds))), rate, seed=turn, streamed=streamed, timeout=None,
-            server_cpu=server.cpu_s, classify=judged, label=f"{name} {rate:.0f}/s", lines=lines,
+
+    def measure(rate: float) -> Phase:
+        return open_loop(
+            server.address, messages(max(20, round(rate * seconds))), rate, seed=next(seeds), streamed=streamed,
+            timeout=None, server_cpu=server.cpu_s, classify=judged, label=f"{name} {rate:.0f}/s", lines=lines,
         )  # fmt: skip
-        if phase.ms(99) <= options.p99_ms and not phase.errors and phase.decided >= 0.999 * phase.sent:
-            low, best = rate, phase
-        else:
-            high = rate
-        if low and high and high / low < 1.08:
-            break
-        rate = (low + high) / 2 if low and high else rate * 1.3 if not high else rate * 0.7
+
+    seeds = itertools.count()
+    low, best = highest_rate(measure, max(10.0, 0.8 * full.goodput), bound_ms=options.p99_ms)
     cores = full.server_cpu_s / full.seconds if full.server_cpu_s is not None else 0.0
     return {
         "name": name,

@@ -27,6 +27,7 @@ from benchmarks._mix import MIXES, Mix, requests, texts
 from benchmarks._options import common, settings_for, stem
 from benchmarks._process import Running, modgate, program
 from benchmarks._report import environment, finish, say, table
+from benchmarks._search import highest_rate
 
 _IN_FLIGHT = 64
 _IN_FLIGHT_MODELS = 24  # enough for full batches on every worker, too few to be shed
@@ -156,22 +157,14 @@ class _Bench:
     def search(self, mix: Mix, server: Running, way: str, *, bound_ms: float) -> None:
         """Find the highest Poisson rate with p99 within the bound, no error and (almost) no fallback."""
         name = f"{mix.name} {way}"
-        start = self.median(name) or 500.0
-        good: Phase | None = None
-        low, high = 0.0, 0.0
-        rate = 0.8 * start
-        for _ in range(7):
-            phase = open_loop(
+
+        def measure(rate: float) -> Phase:
+            return open_loop(
                 server.address, self._messages(mix, round(rate * self._seconds)), rate, seed=next(self._fresh),
                 server_cpu=server.cpu_s, label=f"{name} {rate:.0f}/s", **_how(way),
             )  # fmt: skip
-            if phase.ms(99) <= bound_ms and not phase.errors and phase.decided >= 0.999 * phase.sent:
-                low, good = rate, phase
-            else:
-                high = rate
-            if high and low and high / low < 1.06:
-                break
-            rate = (low + high) / 2 if high and low else rate * 1.3 if not high else rate * 0.75
+
+        low, good = highest_rate(measure, 0.8 * (self.median(name) or 500.0), bound_ms=bound_ms)
         self.highest[name] = {"rate": round(low, 1)} | (good.figures() if good else {})
 
     def median(self, name: str) -> float:

@@ -129,6 +129,39 @@ def test_without_a_permit_the_cheap_tier_still_decides() -> None:
     assert models["text"].asked == models["sentiment"].asked == 0
 
 
+def test_a_message_that_nothing_looks_at_gets_the_fallbacks() -> None:
+    """Blind, no detector is asked, not even for a listed word; what the rules say of not knowing decides, marked."""
+    models = scripted_models()
+    rules = RULES.replace(
+        "{id: text, when: {text: {label: insult}}, then: {action: block}}",
+        "{id: text, when: {text: {label: insult}}, then: {action: block}, on_timeout: block,"
+        " filters: {sender: {roles: {any_of: [guest]}}}}",
+    )
+
+    def decide(rules: str, *, role: str) -> Decision:
+        gate = Gate(compiled(models, rules), clock=JumpingClock())
+        asked = Message("", "badword", Sender("ann", roles=(role,)), Conversation("c"))
+
+        async def twice() -> Decision:
+            first = gate.begin(asked, arrived=0.0, deadline=DEADLINE, blind=True)
+            again = gate.begin(asked, arrived=0.0, deadline=DEADLINE, blind=True)
+            assert isinstance(first, Decision)
+            assert isinstance(again, Decision)
+            assert (first.verdict, first.fallback) == (again.verdict, again.fallback)
+            return first
+
+        return run(twice())
+
+    sent = decide(RULES, role="guest")
+    assert sent.verdict is Verdict.ALLOW
+    assert sent.fallback is not None
+    assert (sent.fallback.reason, sent.fallback.applied) == (FallbackReason.OVERLOAD, FallbackPolicy.SEND)
+    assert set(sent.fallback.unfinished) == {"words", "text", "sentiment"}
+    assert decide(rules, role="guest").verdict is Verdict.BLOCK
+    assert decide(rules, role="regular").verdict is Verdict.ALLOW
+    assert models["text"].asked == 0
+
+
 def test_what_was_blocked_or_flagged_can_be_explained_afterwards() -> None:
     """Rules that held are told for the moderators, also if the caller did not ask; what was let through is not."""
 

@@ -44,6 +44,7 @@ class Gate:
         self._violations = violations
         self._new_id = new_id
         self._judged = 0
+        self._unseen_answers: dict[tuple[int, bool], tuple[Plan, Answer]] = {}
 
     @property
     def ruleset(self) -> Ruleset:
@@ -54,6 +55,7 @@ class Gate:
         """Put another ruleset in force; messages in flight finish with the one they began with."""
         self._planner = Planner(ruleset)
         self._ruleset = ruleset
+        self._unseen_answers.clear()
 
     async def judge(
         self, message: Message, *, arrived: float, deadline: float, explain: bool = False, shed: bool = False
@@ -66,7 +68,14 @@ class Gate:
         return outcome if isinstance(outcome, Decision) else await self.finish(outcome)
 
     def begin(
-        self, message: Message, *, arrived: float, deadline: float, explain: bool = False, shed: bool = False
+        self,
+        message: Message,
+        *,
+        arrived: float,
+        deadline: float,
+        explain: bool = False,
+        shed: bool = False,
+        blind: bool = False,
     ) -> "Decision | Undecided":
         """Look at a message with everything that is cheap, at once; most messages are decided by that.
 
@@ -76,6 +85,8 @@ class Gate:
             deadline: Monotonic seconds by which a decision is wanted.
             explain: Whether to keep every leaf's outcome.
             shed: Whether there is no capacity for models: their conditions stay unknown with reason OVERLOAD.
+            blind: Whether there is none for anything: all conditions stay unknown, and the fallbacks of the rules
+                decide. Sanctions hold all the same.
 
         Returns:
             The decision, or what `finish` needs to ask the models.
@@ -88,6 +99,8 @@ class Gate:
             return self._decide(case, _sanctioned(standing), sanction=standing)
         facts = case.facts
         plan = planner.plan(message)
+        if blind:
+            return self._decide(case, self._unseen(case, plan), _explain(plan, case) if explain else ())
         # The cheap tier takes microseconds: timing each detector of each message would be a good part of them.
         self._judged += 1
         self._look_cheaply(case, plan.cheap, timed=explain or self._judged % _TIMED_EVERY == 0)
@@ -164,6 +177,24 @@ class Gate:
         if self._observer is not None:
             self._observer.decided(decision)
         return decision
+
+    def _unseen(self, case: "_Case", plan: Plan) -> Answer:
+        """Return what the rules' fallbacks say of a message that nothing looks at."""
+        facts, message = case.facts, case.subject.message
+        facts.problems.update(dict.fromkeys(plan.detectors if message.media else plan.textual, Problem.OVERLOAD))
+        if not message.media:
+            facts.reports.update(dict.fromkeys(plan.media, _NOTHING))
+        key = id(plan), bool(message.media)
+        known = self._unseen_answers.get(key)
+        if known is not None and known[0] is plan:
+            return known[1]
+        rules = [rule for rule in plan.rules if rule.admits is None or rule.admits(message, case.subject.now)]
+        result = answer(rules, facts, message.text)
+        apply_fallbacks(result, facts, message.id)
+        if plan.uniform:
+            # Holding the plan keeps its identity; a swap of the ruleset drops them all.
+            self._unseen_answers[key] = (plan, result)
+        return result
 
     def _look_cheaply(self, case: "_Case", names: Sequence[str], *, timed: bool) -> None:
         facts = case.facts

@@ -41,15 +41,21 @@ class Plan:
         rules: In the order of the ruleset.
         cheap: Names of the cheap detectors that these rules need, in order of cost.
         media: Names of the detectors that have nothing to look at in a message without media.
+        detectors: Names of all detectors that these rules need.
+        textual: Those of them that look at more than media.
+        uniform: Whether what the rules say of a message that nothing looked at is the same for every message.
     """
 
-    __slots__ = ("_always", "_by_detector", "_by_label", "cheap", "media", "rules")
+    __slots__ = ("_always", "_by_detector", "_by_label", "cheap", "detectors", "media", "rules", "textual", "uniform")
 
     def __init__(self, selection: Selection, ruleset: Ruleset) -> None:
         self.rules = rules = selection.rules
         needed = [i for name, i in ruleset.inspections.items() if name in selection.detectors]
         self.cheap = tuple(i.detector for i in needed if i.tier is Tier.CHEAP)
         self.media = tuple(i.detector for i in needed if i.media_only)
+        self.detectors = tuple(i.detector for i in needed)
+        self.textual = tuple(name for name in self.detectors if name not in self.media)
+        self.uniform = all(rule.admits is None and rule.block_fraction >= 1 for rule in rules)
         by_label: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         by_detector: defaultdict[str, list[int]] = defaultdict(list)
         self._always = tuple(i for i, rule in enumerate(rules) if _has_negation(rule.when))

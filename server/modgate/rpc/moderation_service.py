@@ -12,6 +12,7 @@ from modgate.gate import Decision, FallbackReason, Gate, RecentAnswers, Undecide
 from modgate.message import Message
 from modgate.rpc.errors import Context, Violation, abort_invalid
 from modgate.rpc.frames import FramedConnection, Incoming
+from modgate.rpc.intake import Intake
 from modgate.rpc.lag import LoopLag
 from modgate.rpc.permits import Permits
 from modgate.rpc.stream import AnswerStream
@@ -82,6 +83,7 @@ class ModerationService:
         self._stream_window = stream_window
         self._lag = lag or LoopLag()
         self._journal = journal
+        self._intake: Intake[Incoming] = Intake(on_refusal=permits.cut)
         self._draining = asyncio.Event()
         self._invalid = metrics.counter("invalid_requests")
         self._shed = metrics.counter("shed")
@@ -122,20 +124,21 @@ class ModerationService:
         """
         refused: list[Violation] = []
 
-        def begin(request: Incoming) -> "bytes | _Call | None":
-            arrived = time.monotonic()
+        def begin(request: Incoming, arrived: float, *, blind: bool) -> "bytes | _Call | None":
             if isinstance(request, Unreadable):
                 refused.append(request.violation)
                 return None
             refused.extend(violations(request, self._limits, streamed=True))
-            return None if refused else self._begin(request, arrived, None)
+            return None if refused else self._begin(request, arrived, None, blind=blind)
 
-        stream: AnswerStream[Incoming, _Call] = AnswerStream(begin, self._finish, self._stream_window)
+        stream: AnswerStream[Incoming, _Call] = AnswerStream(begin, self._finish, self._stream_window, self._intake)
         await stream.run(FramedConnection(context), self._draining)
         if refused:
             await self._refuse(context, refused)
 
-    def _begin(self, request: pb.ModerateRequest, arrived: float, remaining: float | None) -> "bytes | _Call":
+    def _begin(
+        self, request: pb.ModerateRequest, arrived: float, remaining: float | None, *, blind: bool = False
+    ) -> "bytes | _Call":
         """Answer a request at once, if cheap detectors or an earlier call decide it; else return what is left to do."""
         message = from_request(request)
         key = self._recent.key(message, request.explain)
@@ -153,12 +156,14 @@ class ModerationService:
         call = _Call(request, message, key, arrived, deadline)
         if key is not None and self._recent.is_flying(key):
             return call
+        waited = time.monotonic() - arrived
         outcome = self._gate.begin(
             message,
             arrived=arrived,
             deadline=deadline,
             explain=request.explain,
-            shed=lag > _SHEDDING_LAG or not self._permits.free(message.app_id),
+            shed=max(lag, waited) > _SHEDDING_LAG or not self._permits.free(message.app_id),
+            blind=blind,
         )
         if isinstance(outcome, Decision):
             answer, keep = self._encode(outcome, request)

@@ -8,7 +8,9 @@ __all__ = ["Permits"]
 
 _FLOOR = 16
 """Messages that may wait however slow things look: only what runs can show that it got better."""
-_SHRINK, _GROW = 0.9, 0.5
+_LEAST = 2
+"""The same while not even the event loop keeps up: whatever models compute, it lacks."""
+_SHRINK, _CUT, _GROW = 0.9, 0.6, 0.5
 _PAUSE_S = 0.05
 """Seconds between two steps down: what was refused in one moment says one thing, not many."""
 _ACTIVE_S = 1.0
@@ -59,10 +61,7 @@ class Permits:
             refused: Whether it was permitted, and the models' queue had no time for it.
         """
         if refused:
-            now = self._monotonic()
-            if now - self._shrunk_at >= _PAUSE_S:
-                self._shrunk_at = now
-                self._limit = max(min(_FLOOR, self._total), min(self._limit, self.in_flight) * _SHRINK)
+            self.cut(_FLOOR, _SHRINK)
         elif self.in_flight * 2 > self._limit:
             self._limit = min(self._total, self._limit + _GROW)
         self.in_flight -= 1
@@ -71,6 +70,13 @@ class Permits:
             self._apps[app_id] = left
         else:
             del self._apps[app_id]
+
+    def cut(self, floor: int = _LEAST, share: float = _CUT) -> None:
+        """Lower the limit by a step; by a large one, nearly to nothing, if the event loop is what does not keep up."""
+        now = self._monotonic()
+        if now - self._shrunk_at >= _PAUSE_S:
+            self._shrunk_at = now
+            self._limit = max(min(floor, self._total), min(self._limit, self.in_flight) * share)
 
     def _may(self, in_flight: int, own: int, app_id: str) -> bool:
         if in_flight >= self.limit or own >= self._per_app:
