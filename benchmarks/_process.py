@@ -16,6 +16,8 @@ import grpc
 import yaml
 from grpc_health.v1 import health_pb2
 
+from benchmarks._stepped import VARIABLE
+
 __all__ = ["Running", "Usage", "at_ease", "modgate", "program", "serving"]
 
 _ROOT = Path(__file__).resolve().parents[1]
@@ -175,6 +177,7 @@ def modgate(
     rules: str | None = None,
     faults: Sequence[str] = (),
     address: str = "",
+    clock: Path | None = None,
 ) -> Iterator[Running]:
     """Run `modgate serve` on a free port until the block ends, or use the server at an address.
 
@@ -183,6 +186,7 @@ def modgate(
         rules: A rule file's content; the default rules if None.
         faults: Drills.
         address: A running server; nothing is started then.
+        clock: The server's wall clock can be stepped through this file (`benchmarks._stepped`).
     """
     if address:
         yield Running(address)
@@ -196,12 +200,16 @@ def modgate(
             (folder / "rules.yaml").write_text(rules)
             content["rules"] = str(folder / "rules.yaml")
         (folder / "settings.yaml").write_text(yaml.safe_dump(content))
-        command = [sys.executable, "-m", "modgate", "serve", "--config", str(folder / "settings.yaml")]
+        module = "modgate" if clock is None else "benchmarks._stepped"
+        command = [sys.executable, "-m", module, "serve", "--config", str(folder / "settings.yaml")]
         for fault in faults:
             command += ["--fault", fault]
-        path = os.pathsep.join([str(_ROOT / "server"), *filter(None, [os.environ.get("PYTHONPATH")])])
+        places = [str(_ROOT / "server"), str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {"PYTHONPATH": os.pathsep.join(places)}
+        if clock is not None:
+            environment[VARIABLE] = str(clock)
         begun = time.perf_counter()
-        with program(command, _READY, folder=folder, environment={"PYTHONPATH": path}) as running:
+        with program(command, _READY, folder=folder, environment=environment) as running:
             if not serving(running.address):
                 raise RuntimeError(f"the server at {running.address} does not say SERVING")
             running.cold_start_s = round(time.perf_counter() - begun, 2)

@@ -1,9 +1,8 @@
 """Drills: what callers see when the model hangs, fails or is slow, when the server freezes, when peers misbehave.
 
 Each drill runs against a server of its own, under a steady Poisson load of messages that no cache knows, and says in
-one sentence what must hold. Not here: a step of the wall clock. Setting the machine's clock harms whatever else runs on
-it, and libfaketime alone makes the server too slow to tell; the unit tests step an injected clock (deadlines are on the
-monotonic one).
+one sentence what must hold. Steps of the wall clock are those that the server sees (`benchmarks._stepped`): setting the
+machine's own would harm whatever else runs on it.
 """
 
 import socket
@@ -23,10 +22,12 @@ from benchmarks._mix import requests
 from benchmarks._options import common, settings_for, stem
 from benchmarks._process import Running, modgate
 from benchmarks._report import environment, finish, say, table
+from benchmarks._stepped import step
 from modgate.v1 import moderation_pb2 as pb
 
 _PAUSE_S = 0.3
 _HALF_OPEN = 100
+_STEP_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,9 @@ def main(argv: list[str]) -> int:
             settings = settings_for(
                 options.mix, metrics_listen=f"127.0.0.1:{_free_port()}", storage={"folder": str(folder)}
             )
-            with modgate(settings, faults=drill.faults) as server:
+            clock = folder / "clock"
+            step(clock, 0.0)
+            with modgate(settings, faults=drill.faults, clock=clock if drill.stepped else None) as server:
                 warm = requests(options.mix, stem(options.seed, 500 + i), 40)
                 open_loop(server.address, warm, 40)
                 bench = _Bench(server, messages, options.rate, settings["metrics_listen"], folder)
@@ -107,6 +110,7 @@ class _Drill:
     must_hold: str
     run: Callable[[_Bench], _Outcome]
     faults: tuple[str, ...] = ()
+    stepped: bool = False
 
 
 def _none_late(phase: Phase) -> list[str]:
@@ -230,6 +234,29 @@ def _slow_store(bench: _Bench) -> _Outcome:
     return _Outcome(phase, broken)
 
 
+def _clock_step(bench: _Bench) -> _Outcome:
+    third = len(bench.messages) / bench.rate / 3
+    clock = bench.folder / "clock"
+    steps = [threading.Timer(third, step, [clock, _STEP_S]), threading.Timer(2 * third, step, [clock, -_STEP_S])]
+    for timer in steps:
+        timer.start()
+    phase = bench.load()
+    for timer in steps:
+        timer.join()
+    broken = _none_late(phase)
+    if phase.decided < 0.95 * phase.sent:
+        broken.append(f"only {phase.decided} of {phase.sent} were decided without a fallback")
+    database = bench.folder / "modgate.db"
+    missing = phase.answered - _recorded(database, phase.answered, seconds=10)
+    if missing > 0:
+        broken.append(f"{missing} of {phase.answered} decisions were not in the history 10 s later")
+    with sqlite3.connect(f"file:{database}?mode=ro", uri=True) as history:
+        ((span,),) = history.execute("SELECT (max(decided_ms) - min(decided_ms)) / 1000.0 FROM decisions").fetchall()
+    if span < 2 * _STEP_S - 60:
+        broken.append(f"the history spans {span:.0f} s: the server has not seen the steps, so this drill says nothing")
+    return _Outcome(phase, broken)
+
+
 def _recorded(database: Path, wanted: int, *, seconds: float) -> int:
     """Return how many decisions of the load the history holds, as soon as it holds all of them."""
     until = time.monotonic() + seconds
@@ -264,6 +291,11 @@ _DRILLS = {
     "slow-store": _Drill(
         "Another process holds the history's database for half of the time: no answer is late, no decision is missing.",
         _slow_store,
+    ),
+    "clock-step": _Drill(
+        "The wall clock jumps an hour ahead, then two back: no answer is late, all are decided, none is missing.",
+        _clock_step,
+        stepped=True,
     ),
     "cancel": _Drill("Half of the calls are cancelled: no other answer changes, nothing is left behind.", _cancel),
 }
