@@ -14,7 +14,7 @@ from modgate.gate.ports import Clock, Observer, Sanctions, SystemClock, Violatio
 from modgate.gate.subject import subject_of
 from modgate.gate.verdict import Answer, answer, apply_fallbacks
 from modgate.message import Message
-from modgate.rules.ruleset import Mode, Rule, Ruleset, Verdict
+from modgate.rules.ruleset import Leaf, Mode, Rule, Ruleset, Verdict
 
 __all__ = ["Gate", "Undecided"]
 
@@ -279,7 +279,13 @@ def _sanctioned(standing: StandingSanction) -> Answer:
 
 
 def _wanted(case: _Case, result: Answer) -> list[str]:
-    wanted = set[str]().union(*(unknown_detectors(rule.when, case.facts) for rule in result.unknown))
+    wanted: set[str] = set()
+    for rule in result.unknown:
+        # Most rules have a single condition, and it is known to be unknown.
+        if isinstance(rule.when, Leaf):
+            wanted.add(rule.when.detector)
+        else:
+            wanted |= unknown_detectors(rule.when, case.facts)
     return [
         name
         for name, inspection in case.ruleset.inspections.items()

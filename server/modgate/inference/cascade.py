@@ -10,7 +10,7 @@ import numpy as np
 
 from modgate.inference.bundle import BundleError
 from modgate.inference.cache import ScoreCache
-from modgate.inference.text_model import TextModel, TextScores
+from modgate.inference.text_model import MAX_CHARS, TextModel, TextScores
 
 __all__ = ["Cascade"]
 
@@ -39,6 +39,7 @@ class Cascade:
             raise BundleError(first.name, f"no first stage for {full.name}: `certain_below` is missing for {missing}")
         self._first = first
         self._full = full
+        self._alike = full.reads_like(first)
         self._indices = np.array([first.labels[name] for name in wanted])
         self._below = np.array([certain[name] for name in wanted], dtype=np.float32)
         # What a plain text gets: the first stage's scores in the order of the full model's labels.
@@ -55,19 +56,23 @@ class Cascade:
     async def score(self, text: str, deadline: float) -> TextScores:
         """Return the scores of one text by a monotonic deadline; without an embedding if the first stage decided.
 
+        What is beyond 16,384 characters is not looked at.
+
         Raises:
             DetectorError: If there was no time, no capacity, or a model failed.
         """
+        text = text[:MAX_CHARS]
         return await self._cache.get(text, lambda: self._score(text, deadline))
 
     async def _score(self, text: str, deadline: float) -> TextScores:
         known = self._full.cache.peek(text)
         if known is not None:
             return known
-        first = await self._first.submit(text, deadline)
+        tokens = self._first.tokenise(text, deadline)
+        first = await self._first.submit(text, deadline, tokens)
         if bool((first.probabilities[self._indices] < self._below).all()):
             self.plain += 1
             probabilities = np.where(self._order >= 0, first.probabilities[self._order], 0.0).astype(np.float32)
             return TextScores(probabilities, None, None)
         self.passed_on += 1
-        return await self._full.score(text, deadline)
+        return await self._full.score(text, deadline, tokens if self._alike else None)

@@ -25,9 +25,10 @@ from modgate.inference.windows import windows
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["TextModel", "TextScores"]
+__all__ = ["MAX_CHARS", "TextModel", "TextScores", "Tokens"]
 
-_MAX_CHARS = 16_384
+MAX_CHARS = 16_384
+"""Of a text that are looked at."""
 _LONG_CHARS = 2_000
 """From here on, tokenising takes long enough that other threads should have the interpreter meanwhile."""
 
@@ -51,7 +52,7 @@ class TextScores:
     embedding: npt.NDArray[np.float32] | None
 
 
-class _Work(NamedTuple):
+class Tokens(NamedTuple):
     """A tokenised text: its windows, and the span of the text that each covers."""
 
     rows: list[list[int]]
@@ -126,33 +127,58 @@ class TextModel:
         """Scores of recent texts."""
         return self._cache
 
-    async def score(self, text: str, deadline: float) -> TextScores:
+    def reads_like(self, other: "TextModel") -> bool:
+        """Return whether the other model takes the same tokens of a text."""
+        mine, theirs = self.manifest.text, other.manifest.text
+        if mine is None or theirs is None:
+            return False
+        return (
+            self.manifest.files[mine.tokenizer] == other.manifest.files[theirs.tokenizer]
+            and mine.prefix == theirs.prefix
+            and (mine.max_tokens, mine.window_overlap) == (theirs.max_tokens, theirs.window_overlap)
+        )
+
+    async def score(self, text: str, deadline: float, tokens: Tokens | None = None) -> TextScores:
         """Return the scores of one text by a monotonic deadline.
+
+        Args:
+            text: The text; what is beyond 16,384 characters is not looked at.
+            deadline: By when.
+            tokens: Of the text, if another model has made them that this one reads like.
 
         Raises:
             DetectorError: If there was no time, no capacity, or the model failed.
         """
-        text = text[:_MAX_CHARS]
-        return await self._cache.get(text, lambda: self.submit(text, deadline))
+        text = text[:MAX_CHARS]
+        return await self._cache.get(text, lambda: self.submit(text, deadline, tokens))
 
     def score_now(self, texts: Sequence[str]) -> list[TextScores]:
         """Return the scores of texts in this thread, past the queue: for tools and for compiling sentence lists."""
         scored: list[TextScores] = []
         for start in range(0, len(texts), self.max_batch):
-            batch = [text[:_MAX_CHARS] for text in texts[start : start + self.max_batch]]
-            works = [_Work(*self._cut(text, code)) for text, code in zip(batch, self._encode(batch), strict=True)]
+            batch = [text[:MAX_CHARS] for text in texts[start : start + self.max_batch]]
+            works = [Tokens(*self._cut(text, code)) for text, code in zip(batch, self._encode(batch), strict=True)]
             scored += self.run(works)
         return scored
 
-    def submit(self, text: str, deadline: float) -> "asyncio.Future[TextScores]":
-        """Queue one text past the cache and return the future of its scores."""
-        # About four characters are a token; good enough to see that there is no time, before any is spent.
-        self._runner.admit(self, 3 + len(text) / 4, deadline)
-        # Tokenised before it is queued, in some 25 us: batches are filled by true lengths.
-        rows, spans = self._cut(text, self._encode([text])[0])
-        queued = self._runner.enqueue(self, _Work(rows, spans), float(sum(map(len, rows))), deadline)
+    def submit(self, text: str, deadline: float, tokens: Tokens | None = None) -> "asyncio.Future[TextScores]":
+        """Queue one text past the cache and return the future of its scores; the arguments are those of `score`."""
+        if tokens is None:
+            tokens = self.tokenise(text, deadline)
+        queued = self._runner.enqueue(self, tokens, float(sum(map(len, tokens.rows))), deadline)
         # A lane's futures hold what its own `run` returns.
         return cast("asyncio.Future[TextScores]", queued)
+
+    def tokenise(self, text: str, deadline: float) -> Tokens:
+        """Return the tokens of a text, unless there is no time to score it.
+
+        Raises:
+            DetectorError: OVERLOAD.
+        """
+        # About four characters are a token; good enough to see that there is no time, before any is spent.
+        self._runner.admit(self, 3 + len(text) / 4, deadline)
+        # Before it is queued, in some 30 to 90 us: batches are filled by true lengths.
+        return Tokens(*self._cut(text, self._encode([text])[0]))
 
     def run(self, payloads: Sequence[object]) -> list[TextScores]:
         """Score tokenised texts in the calling thread.
@@ -160,7 +186,7 @@ class TextModel:
         Args:
             payloads: What `submit` queued.
         """
-        works = [payload for payload in payloads if isinstance(payload, _Work)]
+        works = [payload for payload in payloads if isinstance(payload, Tokens)]
         logits, embeddings = self._forward([row for work in works for row in work.rows])
         probabilities = self._calibration.probabilities(logits)
         results = []
