@@ -132,3 +132,22 @@ def test_a_caller_who_does_not_read_is_slowed_down(slow: Server) -> None:
         time.sleep(0.5)
         assert slow.ask("slurword").verdict == pb.VERDICT_BLOCK
         assert sorted(int(answer.request_id) for answer in answers) == list(range(3_000))
+
+
+def test_a_flood_is_judged_or_says_that_it_was_not(slow: Server) -> None:
+    """Ten thousand messages at once: each is answered once, judged like any other or marked as not looked at."""
+    feed = Feed()
+    for start in range(0, 10_240, 256):
+        feed.put(pb.ModerateRequest(frame=[request("slurword", request_id=str(start + i)) for i in range(256)]))
+    feed.end()
+    with slow.channel() as channel:
+        frames = pb_grpc.ModerationServiceStub(channel).ModerateStream(iter(feed), timeout=60)
+        answers = [inner for frame in frames for inner in frame.frame]
+    assert sorted(int(answer.request_id) for answer in answers) == list(range(10_240))
+    judged = [answer for answer in answers if not answer.HasField("fallback")]
+    assert all(answer.verdict == pb.VERDICT_BLOCK for answer in judged)
+    assert len(judged) > 100
+    for answer in answers:
+        if answer.HasField("fallback"):
+            assert answer.fallback.reason == pb.FALLBACK_REASON_OVERLOAD
+            assert "words" in answer.fallback.unfinished

@@ -87,6 +87,7 @@ class ModerationService:
         self._draining = asyncio.Event()
         self._invalid = metrics.counter("invalid_requests")
         self._shed = metrics.counter("shed")
+        self._blind = metrics.counter("blind")
         metrics.gauge("in_flight").set_function(lambda: permits.in_flight)
         metrics.gauge("in_flight_limit").set_function(lambda: permits.limit)
 
@@ -156,6 +157,8 @@ class ModerationService:
         call = _Call(request, message, key, arrived, deadline)
         if key is not None and self._recent.is_flying(key):
             return call
+        if blind:
+            self._blind.inc()
         waited = time.monotonic() - arrived
         outcome = self._gate.begin(
             message,

@@ -119,6 +119,12 @@ METRICS = (
         "Give the sidecar more CPU or spread the load.",
     ),
     Metric(
+        "modgate_blind",
+        "counter",
+        "Messages of streams that nothing looked at: more came than even words and patterns could look at.",
+        "Spread the load, and find out who sends that much.",
+    ),
+    Metric(
         "modgate_queue_depth",
         "gauge",
         "Jobs that wait for a model.",
