@@ -39,17 +39,24 @@ def main(argv: list[str]) -> int:
     """Run, print, and tell by the status whether the thresholds hold."""
     parser = common("fairness", __doc__, seconds=20, mix="unique")
     parser.add_argument("--flood", type=float, default=2.0, help="the flood, in multiples of capacity (default 2)")
+    parser.add_argument(
+        "--stream", action="store_true", help="over streams that both apps share instead of unary calls"
+    )
     options = parser.parse_args(argv)
     seconds = min(options.seconds, 3) if options.smoke else options.seconds
     report: dict[str, Any] = {"benchmark": "fairness", "environment": environment()}
-    report["configuration"] = {"flood": options.flood, "seconds": seconds, "favoured": favour_this_process()}
+    report["configuration"] = {
+        "flood": options.flood, "stream": options.stream, "seconds": seconds, "favoured": favour_this_process(),
+    }  # fmt: skip
     fresh = itertools.count()
     phases: dict[str, tuple[Phase, dict[str, _Tally]]] = {}
     with modgate(settings_for(options.mix), address=options.address) as server:
         able, rate = 0.0, 50.0
         for _ in range(12):
             messages = requests(options.mix, stem(options.seed, next(fresh)), round(rate * min(3, seconds)))
-            phase = open_loop(server.address, messages, rate, seed=next(fresh), connections=_CONNECTIONS)
+            phase = open_loop(
+                server.address, messages, rate, seed=next(fresh), connections=_CONNECTIONS, streamed=options.stream
+            )
             able = max(able, phase.goodput)
             if phase.decided < 0.95 * phase.sent:
                 break
@@ -62,7 +69,7 @@ def main(argv: list[str]) -> int:
             kept: list[bytes] = []
             phase = open_loop(
                 server.address, [_of(message, app) for message, app in zip(messages, apps, strict=True)], rate,
-                seed=next(fresh), connections=_CONNECTIONS, keep=kept, label=name,
+                seed=next(fresh), connections=_CONNECTIONS, streamed=options.stream, keep=kept, label=name,
             )  # fmt: skip
             phases[name] = phase, _tallies(apps, kept)
     report["phases"] = {

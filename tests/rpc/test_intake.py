@@ -120,6 +120,22 @@ def test_a_flood_is_refused_before_others_are() -> None:
     assert len(flood.refused) > 4_000
 
 
+def test_a_flood_on_the_same_stream_is_refused_before_others_are() -> None:
+    """A gateway may send all of its apps over one stream: the one with a few messages waiting loses none."""
+    clock = Working()
+    stream = Stream(clock)
+
+    async def go() -> None:
+        intake: Intake[int] = Intake(app_of=lambda i: "quiet" if i % 100 == 0 else "flood", monotonic=clock)
+        for i in range(5_000):
+            intake.put(stream, i)
+        await asyncio.sleep(1)
+
+    run(go())
+    assert len(stream.refused) > 4_000
+    assert not [i for i in stream.refused if i % 100 == 0]
+
+
 def test_reading_comes_first() -> None:
     """As long as readers bring more, nothing is begun: what is not read could not even be refused."""
     clock = Working()

@@ -48,19 +48,25 @@ class Intake(Generic[Request]):
     """Hands requests to their streams in the order in which they were read.
 
     When more waits than can be looked at in time, the oldest are answered blind: the others then still have nearly all
-    of their time, where one after the other would wait until it is too late for each. A stream that floods is refused
-    before others are.
+    of their time, where one after the other would wait until it is too late for each. Who floods, a stream or one of
+    several apps on it, is refused before others are.
     """
 
     def __init__(
-        self, *, on_refusal: Callable[[], None] = lambda: None, monotonic: Callable[[], float] = time.monotonic
+        self,
+        *,
+        app_of: Callable[[Request], str] = lambda _: "",
+        on_refusal: Callable[[], None] = lambda: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make an empty queue.
 
         Args:
+            app_of: Tells whose a request is.
             on_refusal: Told when not even the event loop keeps up with what is read.
             monotonic: Seconds.
         """
+        self._app_of = app_of
         self._on_refusal = on_refusal
         self._monotonic = monotonic
         self._waiting: deque[tuple[float, Taker[Request], Request]] = deque()
@@ -99,7 +105,7 @@ class Intake(Generic[Request]):
             self._cost += 0.1 * ((now - started) / begun - self._cost)
 
     def _refuse(self) -> None:
-        """Answer blind what is too much: the oldest of the streams that have more than their share waiting."""
+        """Answer blind what is too much: the oldest of the apps and streams that have more than their share waiting."""
         most = max(_FEW, self._ahead / self._cost)
         more, self._looked_at = self._read > self._looked_at, self._read
         if len(self._waiting) <= most:
@@ -109,11 +115,12 @@ class Intake(Generic[Request]):
         self._ahead = max(_BACKLOG_S, self._ahead * _TIGHTER)
         self._on_refusal()
         waiting, self._waiting = self._waiting, deque()
-        left = Counter(id(stream) for _, stream, _ in waiting)
+        senders = [(id(stream), self._app_of(request)) for _, stream, request in waiting]
+        left = Counter(senders)
         share, excess = most / len(left), len(waiting) - most
-        for arrived, stream, request in waiting:
-            if excess > 0 and left[id(stream)] > share:
-                left[id(stream)] -= 1
+        for sender, (arrived, stream, request) in zip(senders, waiting, strict=True):
+            if excess > 0 and left[sender] > share:
+                left[sender] -= 1
                 excess -= 1
                 stream.take(request, arrived, blind=True)
             else:

@@ -83,7 +83,7 @@ class ModerationService:
         self._stream_window = stream_window
         self._lag = lag or LoopLag()
         self._journal = journal
-        self._intake: Intake[Incoming] = Intake(on_refusal=permits.cut)
+        self._intake: Intake[Incoming] = Intake(app_of=_app_of, on_refusal=permits.cut)
         self._draining = asyncio.Event()
         self._invalid = metrics.counter("invalid_requests")
         self._shed = metrics.counter("shed")
@@ -237,6 +237,10 @@ class _Call:
     arrived: float
     deadline: float
     undecided: Undecided | None = None
+
+
+def _app_of(request: Incoming) -> str:
+    return "" if isinstance(request, Unreadable) else request.app_id
 
 
 def _overloaded(decision: Decision) -> bool:
