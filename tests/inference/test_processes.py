@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,8 +13,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from modgate.inference.model_process import receive, send
 from modgate.inference.processes import ModelProcesses, ProcessError
-from modgate.inference.session import Session
+from modgate.inference.session import Array, Session
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +89,37 @@ def test_signals_to_the_group_leave_it_to_the_gate(model: Path, processes: Model
     os.kill(pid, signal.SIGINT)
     os.kill(pid, signal.SIGTERM)
     assert there.run(["sum"], FEEDS)[0].tolist() == [11, 22]
+
+
+@pytest.mark.parametrize(
+    ("rows", "piece"), [(0, 1), (3, 1), (1_000, 1), (3, 100_000), (20_000, 7_000), (20_000, 100_000)]
+)
+def test_a_frame_may_come_in_pieces_of_any_size(rows: int, piece: int) -> None:
+    """Byte by byte or at once, empty or larger than usual: what was sent is what is read, and then comes the end."""
+    sent: dict[str, Array] = {
+        "scores": np.arange(rows * 15, dtype=np.float32).reshape(rows, 15),
+        "rows": np.array([rows], np.int64),
+    }
+    writes, copies = socket.socketpair()
+    deals, reads = socket.socketpair()
+
+    def deal() -> None:
+        with copies, deals:
+            while data := copies.recv(piece):
+                deals.sendall(data)
+
+    def write() -> None:
+        with writes:
+            send(writes, {"run": 1}, sent)
+
+    threads = [threading.Thread(target=work) for work in (deal, write)]
+    for thread in threads:
+        thread.start()
+    with reads:
+        header, arrays = receive(reads)
+        assert header["run"] == 1
+        assert all(np.array_equal(arrays[name], array) for name, array in sent.items())
+        with pytest.raises(EOFError):
+            receive(reads)
+    for thread in threads:
+        thread.join()

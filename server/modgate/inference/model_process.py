@@ -30,6 +30,8 @@ from modgate.inference.session import Array, Session
 __all__ = ["main", "receive", "send"]
 
 _LENGTHS = struct.Struct("<II")
+_USUAL_BYTES = 32 * 1024
+"""What a batch of chat lines takes, with embeddings."""
 
 
 def send(line: socket.socket, header: Mapping[str, object], arrays: Mapping[str, Array] | None = None) -> None:
@@ -50,30 +52,31 @@ def send(line: socket.socket, header: Mapping[str, object], arrays: Mapping[str,
 def receive(line: socket.socket) -> tuple[dict[str, Any], dict[str, Array]]:
     """Read a frame: its header and its arrays by name.
 
+    The other side sends nothing more until it is answered, so whatever comes is this frame. Nearly always it comes in
+    one piece: each further read would hand over the interpreter once more, and the event loop waits to get it back.
+
     Raises:
         EOFError: The other side has gone.
     """
-    told, size = _LENGTHS.unpack(_exactly(line, _LENGTHS.size))
-    header: dict[str, Any] = json.loads(_exactly(line, told))
-    body = _exactly(line, size)
-    arrays: dict[str, Array] = {}
-    place = 0
-    for name, kind, shape in header.get("arrays", ()):
-        count = math.prod(shape)
-        arrays[name] = np.frombuffer(body, kind, count, place).reshape(shape)
-        place += arrays[name].nbytes
-    return header, arrays
-
-
-def _exactly(line: socket.socket, size: int) -> bytearray:
-    data = bytearray(size)
-    view = memoryview(data)
-    while view:
-        count = line.recv_into(view)
+    data, have = bytearray(_USUAL_BYTES), 0
+    size = _LENGTHS.size
+    while have < size:
+        count = line.recv_into(memoryview(data)[have:])
         if not count:
             raise EOFError("the other side closed the connection")
-        view = view[count:]
-    return data
+        have += count
+        if have >= _LENGTHS.size:
+            told, body = _LENGTHS.unpack_from(data)
+            size = _LENGTHS.size + told + body
+            data.extend(bytes(max(0, size - len(data))))
+    header: dict[str, Any] = json.loads(data[_LENGTHS.size : _LENGTHS.size + told])
+    arrays: dict[str, Array] = {}
+    place = _LENGTHS.size + told
+    for name, kind, shape in header.get("arrays", ()):
+        count = math.prod(shape)
+        arrays[name] = np.frombuffer(data, kind, count, place).reshape(shape)
+        place += arrays[name].nbytes
+    return header, arrays
 
 
 def main(argv: list[str]) -> None:
