@@ -20,6 +20,7 @@ from models.text.export import plain_minilm, quantise, to_onnx
 from models.text.first import FirstStage, certain, distil, held_out, teach
 from models.text.measure import clean_lines, labelled
 from models.text.mix import collect
+from models.text.projection import project
 from models.text.recipes import RECIPES, Recipe
 from models.text.rows import Rows
 from models.text.tokens import embed, encode
@@ -148,7 +149,10 @@ def trained(job: Job) -> Classifier:
 
 def export(job: Job) -> None:
     """Write the model as ONNX, in float32 and with int8 weights."""
-    to_onnx(trained(job), job.float32)
+    model = trained(job)
+    if job.recipe.solved:
+        project(model, read_prepared(job), rows=job.recipe.solved, pad_id=job.recipe.base.pad_id)
+    to_onnx(model, job.float32)
     quantise(job.float32, job.int8)
     print(f"float32 {job.float32.stat().st_size / 1e6:.1f} MB, int8 {job.int8.stat().st_size / 1e6:.1f} MB")
 

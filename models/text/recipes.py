@@ -26,6 +26,7 @@ class Recipe:
         plans: Of the training loop, for each of its phases; the first one's seed is also that of the data.
         centred: Whether the embedding keeps to the original's less its mean. All of e5's embeddings lie in one narrow
             cone; without its axis, unlike sentences are unlike.
+        solved: Anchored rows to which the projection is fitted exactly after training; 0 for not at all.
         languages: ISO 639-1 codes that are evaluated.
         measured: Rows of a source and language that are calibrated or reported on, at most.
         sentences: Seed of the written sentences that are trained on, if it is not that of the data.
@@ -46,6 +47,7 @@ class Recipe:
     sentences: int | None = None
     embeds: bool = True
     centred: bool = False
+    solved: int = 0
 
     @property
     def seed(self) -> int:
@@ -76,19 +78,22 @@ RECIPES = {
     ),
     "text-multi": Recipe(
         name="text-multi",
-        version="0.2.0",
+        version="0.3.0",
         base=SmallE5(layers=6, vocabulary=96000),
         mix=EVERY_LANGUAGE,
-        written={"en": 0.3, **dict.fromkeys(WORLD, 0.6)},
+        written={"en": 0.3, **dict.fromkeys(WORLD, 1.0), **dict.fromkeys(("ja", "ko", "ru", "tr"), 0.5)},
         longest=80,
-        anchors=36000,
+        anchors=60000,
         passages=1500,
         plans=(
             Plan(steps=888, rate=3e-4, anchor=4.0),
             Plan(steps=695, rate=2.5e-4, anchor=4.0, seed=18),
             Plan(steps=1390, rate=2.5e-4, anchor=4.0, seed=19),
+            Plan(steps=1250, rate=2.5e-4, anchor=8.0, relate=2.0, seed=20),
+            Plan(steps=4000, rate=2.5e-4, anchor=8.0, relate=2.0, seed=21),
         ),
         centred=True,
+        solved=25000,
         languages=("en", *WORLD),
         measured=150,
         embeds=False,
