@@ -54,21 +54,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m models.text.compare", description=__doc__)
     parser.add_argument("bundles", nargs="+", type=Path)
     parser.add_argument("--recipe", default="text-en", choices=sorted(RECIPES), help="whose rows are left out")
+    parser.add_argument("--by", default="source", choices=("source", "language"), help="which rows share a line")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with text/ and wordlists/")
     arguments = parser.parse_args(argv)
     rows, clean = held_out(arguments.recipe, arguments.data)
     scorers = [TextScorer(bundle) for bundle in arguments.bundles]
     scores = [scorer.score(rows.texts) for scorer in scorers]
-    sources = np.array(rows.sources)
+    parts = np.array(rows.sources if arguments.by == "source" else rows.languages)
     names = " | ".join(f"{s.manifest.name} {s.manifest.version}" for s in scorers)
     print(f"AUC / precision / recall at the default threshold, {len(rows)} rows\n\n| label | rows of | {names} |")
     print("|---|---|" + "---|" * len(scorers))
     for name in HARMS:
-        for source in ("all", *sorted(set(rows.sources))):
-            part = sources == source if source != "all" else np.ones(len(rows), bool)
+        for which in ("all", *sorted(set(parts))):
+            part = parts == which if which != "all" else np.ones(len(rows), bool)
             both = [line_of(scorer, score, rows, name, part) for scorer, score in zip(scorers, scores, strict=True)]
             if None not in both:
-                print(f"| {name} | {source} | {' | '.join(map(str, both))} |")
+                print(f"| {name} | {which} | {' | '.join(map(str, both))} |")
     print(f"\nclean lines on which any label fires, default / strict threshold\n\n| lines of | {names} |")
     print("|---|" + "---|" * len(scorers))
     kept = [(scorer, scorer.score(clean.texts)) for scorer in scorers]

@@ -93,7 +93,7 @@ RECIPES = {
             Plan(steps=4000, rate=2.5e-4, anchor=8.0, relate=2.0, seed=21),
         ),
         centred=True,
-        solved=25000,
+        solved=15000,
         languages=("en", *WORLD),
         measured=150,
         embeds=False,
