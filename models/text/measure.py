@@ -62,7 +62,8 @@ def clean_lines(recipe: Recipe, data: Path) -> Rows:
             and not HOT.search(rows.texts[i])
             and not DESPERATE.search(rows.texts[i])
         ]
-        chosen += rng.permutation(np.array(there, np.int64))[: count * recipe.measured // 1000].tolist()
+        wanted = count * (recipe.clean or recipe.measured) // 1000
+        chosen += rng.permutation(np.array(there, np.int64))[:wanted].tolist()
     return rows.take(chosen)
 
 

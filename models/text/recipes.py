@@ -29,6 +29,7 @@ class Recipe:
         solved: Anchored rows to which the projection is fitted exactly after training; 0 for not at all.
         languages: ISO 639-1 codes that are evaluated.
         measured: Rows of a source and language that are calibrated or reported on, at most.
+        clean: Clean lines that strict thresholds are chosen or reported on, in the same measure; 0 for as many as that.
         sentences: Seed of the written sentences that are trained on, if it is not that of the data.
         embeds: Whether the sentence embedding is good enough to be offered to `similar` conditions.
     """
@@ -44,6 +45,7 @@ class Recipe:
     plans: tuple[Plan, ...]
     languages: tuple[str, ...]
     measured: int = 1000
+    clean: int = 0
     sentences: int | None = None
     embeds: bool = True
     centred: bool = False
@@ -90,12 +92,13 @@ RECIPES = {
             Plan(steps=695, rate=2.5e-4, anchor=4.0, seed=18),
             Plan(steps=1390, rate=2.5e-4, anchor=4.0, seed=19),
             Plan(steps=1250, rate=2.5e-4, anchor=8.0, relate=2.0, seed=20),
-            Plan(steps=4000, rate=2.5e-4, anchor=8.0, relate=2.0, seed=21),
+            Plan(steps=2095, rate=2.5e-4, anchor=8.0, relate=2.0, seed=21),
         ),
         centred=True,
         solved=15000,
         languages=("en", *WORLD),
         measured=150,
+        clean=600,
         embeds=False,
     ),
 }
