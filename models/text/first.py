@@ -32,6 +32,8 @@ __all__ = ["FirstStage", "Tiny", "certain", "distil", "teach"]
 
 Floats = NDArray[np.float64]
 
+TOKENS = 192
+"""Of a batch that the full model scores: its attention costs their square."""
 DIFFERING = 0.004
 """Messages on which the cascade may miss what the full model fires on; the aim is 0.5 %."""
 
@@ -101,8 +103,9 @@ def teach(stage: FirstStage, rows: int = 60_000) -> None:
     ids = encode(scorer.tokenizer, texts, 96)
     out = np.zeros((len(ids), len(LABELS)), np.float32)
     by_length = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    for start in tqdm(range(0, len(ids), 64), unit="batch", desc="teacher", mininterval=5):
-        at = by_length[start : start + 64]
+    ends = np.cumsum([len(ids[i]) for i in by_length]) // TOKENS
+    batches = np.split(np.array(by_length), np.flatnonzero(np.diff(ends)) + 1)
+    for at in tqdm(batches, unit="batch", desc="teacher", mininterval=5):
         out[at] = scorer.raw([ids[i] for i in at])
     lengths = np.array([len(row) for row in ids], np.int32)
     np.savez(stage.work / "taught.npz", tokens=np.concatenate(ids).astype(np.int32), lengths=lengths, logits=out)

@@ -72,7 +72,7 @@ RECIPES = {
         plans=(
             Plan(steps=1803, rate=3e-4, anchor=4.0),
             Plan(steps=1589, rate=3e-4, anchor=4.0, seed=18),
-            Plan(steps=3700, rate=2.5e-4, anchor=4.0, words=0.1, seed=19),
+            Plan(steps=2151, rate=2.5e-4, anchor=4.0, words=0.1, seed=19),
         ),
         sentences=19,
         languages=("en",),
