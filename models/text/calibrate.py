@@ -16,9 +16,12 @@ __all__ = ["Measured", "calibrate", "halves", "trade_off"]
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-PRECISIONS = (0.9, 0.8, 0.7)
-"""What a default threshold aims at: the first of these at which the label still finds `WORTHWHILE` of what there is."""
-WORTHWHILE = 0.35
+EVIDENT_PRECISION = 0.9
+"""What a label must reach at some threshold."""
+FAIR = 0.7
+"""Precision of a default threshold on development rows, at the least; above it F1 decides."""
+DOUBTFUL, SURE = 0.5, 0.85
+"""A default threshold is lower than this probability only where its precision is that high all the same."""
 FEWEST_HITS = 10
 DISTURBED = 2e-4
 """Clean lines on which any label may fire at its strict threshold. The aim is 5 in 10,000; what is chosen on some
@@ -69,7 +72,7 @@ def calibrate(
     platt = {name: _platt(*_truths(known, name)) for name in HARMS}
     scores = {name: _sigmoid(platt[name], clean[:, LABELS.index(name)]) for name in HARMS}
     useful = {name: _useful(platt[name], *_trusted(known, name)) for name in HARMS}
-    precise = {name: _precise(platt[name], *_truths(known, name), PRECISIONS[0]) for name in HARMS}
+    precise = {name: _precise(platt[name], *_truths(known, name), EVIDENT_PRECISION) for name in HARMS}
     surely = {name: _precise(platt[name], *_truths(known, name), STRICT_PRECISION) for name in HARMS}
     # A label that disturbs clean chat, or misses its precision, at any threshold has not shown its quality either.
     evident = {
@@ -164,17 +167,16 @@ def _precise(line: tuple[float, float], logits: Floats, truths: Flags, least: fl
 
 
 def _useful(line: tuple[float, float], logits: Floats, truths: Flags) -> float:
-    """Return the default threshold: of a precision that can be had, or of the best F1 if that is higher."""
+    """Return the default threshold: of the best F1, or of a fair precision if that is higher."""
     scores = _sigmoid(line, logits)
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(truths[order])
     f1 = 2 * hits / (np.arange(1, len(order) + 1) + max(1, int(truths.sum())))
     best = float(scores[order[int(f1.argmax())]])
-    for least in PRECISIONS:
-        at = max(best, _precise(line, logits, truths, least))
-        if truths.any() and float((scores[truths] >= at).mean()) >= WORTHWHILE:
-            return float(np.clip(at, LOWEST, HIGHEST))
-    return float(np.clip(best, LOWEST, HIGHEST))
+    at = max(best, _precise(line, logits, truths, FAIR))
+    if at < DOUBTFUL:
+        at = min(DOUBTFUL, max(at, _precise(line, logits, truths, SURE)))
+    return float(np.clip(at, LOWEST, HIGHEST))
 
 
 def _evident(known: Measured, name: str) -> bool:
