@@ -71,6 +71,7 @@ class Intake(Generic[Request]):
         self._monotonic = monotonic
         self._waiting: deque[tuple[float, Taker[Request], Request]] = deque()
         self._read = self._looked_at = 0
+        self._let_read_at = -_BURST_S
         self._cost = _COST_S
         self._ahead = _BURST_S
         self._worker: asyncio.Task[None] | None = None
@@ -85,9 +86,12 @@ class Intake(Generic[Request]):
     async def _work(self) -> None:
         try:
             while self._waiting:
-                if len(self._waiting) > _FEW:
+                if len(self._waiting) <= _FEW:
+                    self._ahead = min(_BURST_S, self._ahead * _LOOSER)
+                elif self._monotonic() - self._let_read_at > _SLICE * self._ahead:
                     await self._let_read()
-                self._refuse()
+                    self._refuse()
+                    self._let_read_at = self._monotonic()
                 self._begin()
                 await asyncio.sleep(0)
         finally:
@@ -127,7 +131,10 @@ class Intake(Generic[Request]):
                 self._waiting.append((arrived, stream, request))
 
     async def _let_read(self) -> None:
-        """Let the readers go on until they have little left to read, for some milliseconds at most."""
+        """Let the readers go on until they have little left to read, for some milliseconds at most.
+
+        It costs a millisecond or two of doing nothing else, so it is done after each slice of work, not for each frame.
+        """
         for _ in range(_LOOKS):
             before = self._read
             await asyncio.sleep(_CALM_S)

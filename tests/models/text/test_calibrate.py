@@ -65,7 +65,7 @@ def test_default_is_where_f1_is_best() -> None:
 
 
 def test_default_of_a_weak_label_is_still_fair() -> None:
-    """Where the best F1 would be wrong more often than three times in ten, the threshold is higher; never a doubtful one."""
+    """Where the best F1 would be wrong more often than three times in ten, the threshold is higher, never doubtful."""
     facts = calibrate(known(1.2), harmless())
     assert all((facts[name].precision or 0) >= 0.69 for name in HARMS)
     assert all((facts[name].threshold or 0) >= 0.5 for name in HARMS)
