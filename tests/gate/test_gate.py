@@ -162,6 +162,19 @@ def test_a_message_that_nothing_looks_at_gets_the_fallbacks() -> None:
     assert models["text"].asked == 0
 
 
+def test_what_nothing_looks_at_is_never_answered_with_another_text() -> None:
+    """A rule that holds without looking, for there is no picture, masks each message's own text."""
+    rules = RULES + "  - {id: bare, when: {not: {image: {label: gore}}}, then: {action: mask}}\n"
+    gate = Gate(compiled(scripted_models(), rules), clock=JumpingClock())
+
+    async def masked(text: str) -> str:
+        decision = gate.begin(message(text), arrived=0.0, deadline=DEADLINE, blind=True)
+        assert isinstance(decision, Decision)
+        return decision.masked_text
+
+    assert [run(masked(text)) for text in ("hello", "good morning")] == ["*****", "************"]
+
+
 def test_what_was_blocked_or_flagged_can_be_explained_afterwards() -> None:
     """Rules that held are told for the moderators, also if the caller did not ask; what was let through is not."""
 

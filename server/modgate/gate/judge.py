@@ -191,7 +191,8 @@ class Gate:
         rules = [rule for rule in plan.rules if rule.admits is None or rule.admits(message, case.subject.now)]
         result = answer(rules, facts, message.text)
         apply_fallbacks(result, facts, message.id)
-        if plan.uniform:
+        # A rule that holds, because there is no picture for instance, may mask: that is about this text only.
+        if plan.uniform and not (result.hits or result.shadow_hits):
             # Holding the plan keeps its identity; a swap of the ruleset drops them all.
             self._unseen_answers[key] = (plan, result)
         return result
