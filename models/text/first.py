@@ -97,7 +97,7 @@ class FirstStage:
 def teach(stage: FirstStage, rows: int = 60_000) -> None:
     """Score training texts with the full model: its own, so that what it is measured on is new to both."""
     recipe = RECIPES["text-en"]
-    taught = collect(stage.data, recipe.mix, written=recipe.written, seed=recipe.seed, sentences=recipe.sentences)
+    taught = collect(stage.data, recipe.mix, written=recipe.written, seed=recipe.seed, most=recipe.most)
     texts = taught.texts[:rows]
     scorer = TextScorer(stage.full)
     ids = encode(scorer.tokenizer, texts, 96)

@@ -1,6 +1,6 @@
 """What the text models say: the labels in the order of the output tensor."""
 
-__all__ = ["COLUMNS", "HARMS", "LABELS", "SENTIMENT"]
+__all__ = ["COLUMNS", "HARMS", "LABELS", "SENTIMENT", "TALK"]
 
 HARMS = (
     "toxic",
@@ -25,3 +25,6 @@ LABELS = HARMS + SENTIMENT
 
 COLUMNS = (*HARMS, "sent_neg", "sent_pos")
 """Label columns of the data files; neutral is what the other two leave."""
+
+TALK = ("toxic", "severe_toxic", "obscene", "threat", "insult", "identity_hate")
+"""What comments on talk pages of Wikipedia were labelled for, in the order of that challenge."""

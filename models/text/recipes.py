@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from models.text.bases import Base, MiniLM, SmallE5
-from models.text.mix import EVERY_LANGUAGE, WIDE
+from models.text.mix import ENGLISH, EVERY_LANGUAGE
 from models.text.training import Plan
 
 __all__ = ["RECIPES", "Recipe"]
@@ -30,7 +30,7 @@ class Recipe:
         languages: ISO 639-1 codes that are evaluated.
         measured: Rows of a source and language that are calibrated or reported on, at most.
         clean: Clean lines that strict thresholds are chosen or reported on, in the same measure; 0 for as many as that.
-        sentences: Seed of the written sentences that are trained on, if it is not that of the data.
+        most: Sentences out of one template, at the most.
         embeds: Whether the sentence embedding is good enough to be offered to `similar` conditions.
     """
 
@@ -46,7 +46,7 @@ class Recipe:
     languages: tuple[str, ...]
     measured: int = 1000
     clean: int = 0
-    sentences: int | None = None
+    most: int | None = None
     embeds: bool = True
     centred: bool = False
     solved: int = 0
@@ -62,38 +62,29 @@ WORLD = ("ar", "de", "es", "fr", "hi", "it", "ja", "ko", "nl", "pl", "pt", "ru",
 RECIPES = {
     "text-en": Recipe(
         name="text-en",
-        version="1.2.0",
+        version="1.3.0",
         base=MiniLM(),
-        mix=WIDE,
-        written={"en": 0.65},
-        longest=96,
-        anchors=24000,
+        mix=ENGLISH,
+        written={"en": 2.0},
+        longest=112,
+        anchors=40000,
         passages=4000,
-        plans=(
-            Plan(steps=1803, rate=3e-4, anchor=4.0),
-            Plan(steps=1589, rate=3e-4, anchor=4.0, seed=18),
-            Plan(steps=2151, rate=2.5e-4, anchor=4.0, words=0.1, seed=19),
-        ),
-        sentences=19,
+        plans=(Plan(steps=10500, rate=3e-4, anchor=4.0, relate=1.0, words=0.1),),
+        most=30,
         languages=("en",),
         measured=600,
     ),
     "text-multi": Recipe(
         name="text-multi",
-        version="0.3.0",
+        version="0.4.0",
         base=SmallE5(layers=6, vocabulary=96000),
         mix=EVERY_LANGUAGE,
-        written={"en": 0.3, **dict.fromkeys(WORLD, 1.0), **dict.fromkeys(("ja", "ko", "ru", "tr"), 0.5)},
-        longest=80,
+        written={"en": 1.0, **dict.fromkeys(WORLD, 1.3)},
+        longest=96,
         anchors=60000,
         passages=1500,
-        plans=(
-            Plan(steps=888, rate=3e-4, anchor=4.0),
-            Plan(steps=695, rate=2.5e-4, anchor=4.0, seed=18),
-            Plan(steps=1390, rate=2.5e-4, anchor=4.0, seed=19),
-            Plan(steps=1250, rate=2.5e-4, anchor=8.0, relate=2.0, seed=20),
-            Plan(steps=2095, rate=2.5e-4, anchor=8.0, relate=2.0, seed=21),
-        ),
+        plans=(Plan(steps=10000, rate=3e-4, anchor=8.0, relate=2.0),),
+        most=30,
         centred=True,
         solved=15000,
         languages=("en", *WORLD),

