@@ -17,9 +17,11 @@ from modgate.detectors.ocr import OcrReader
 from modgate.detectors.picture_text import PictureTexts, with_picture_text
 from modgate.detectors.text import SentimentDetector, SimilarDetector, TextDetector
 from modgate.inference.bundle import Bundle, BundleError, find_bundles
+from modgate.inference.by_language import ByLanguage
 from modgate.inference.cascade import Cascade
 from modgate.inference.cores import cpu_quota
 from modgate.inference.image_model import ImageModel
+from modgate.inference.languages import ForeignShare
 from modgate.inference.processes import ModelProcesses
 from modgate.inference.runner import Runner
 from modgate.inference.session import Opener, Session
@@ -38,6 +40,8 @@ from modgate.telemetry import GateObserver
 __all__ = ["Engine", "build_engine"]
 
 _AUTO = "auto"
+_MULTILINGUAL = "text-multi"
+"""The bundle that `auto` takes for other languages, if it is there."""
 _PICTURES_AFTER, _LEAST_URGENT = 5, 19
 """How much nicer threads are that work on pictures than those for text, and the nicest there is."""
 
@@ -58,6 +62,8 @@ class Engine:
         bundles: Which bundles each detector asks.
         text: The full text model.
         cascade: The text model with a first stage before it, if there is one.
+        by_language: That, or the text model, beside a model of other languages, if there is one.
+        every_language: The text model without a first stage, beside a model of other languages, if there is one.
         faults: Drills in force.
         inspectors: What earlier rulesets asked of the detectors.
     """
@@ -69,6 +75,8 @@ class Engine:
     bundles: dict[str, list[Bundle]] = field(default_factory=dict)
     text: TextModel | None = None
     cascade: Cascade | None = None
+    by_language: ByLanguage | None = None
+    every_language: ByLanguage | None = None
     texts: PictureTexts | None = None
     readers: DecodePool | None = None
     video: VideoReader | None = None
@@ -102,7 +110,7 @@ class Engine:
             return ruleset
         asked = {label for leaf in ruleset.leaves if leaf.detector == TextDetector.name for label in leaf.labels}
         inspection = ruleset.inspections[TextDetector.name]
-        full = replace(inspection, inspector=TextDetector(self.text).configure(sorted(asked)))
+        full = replace(inspection, inspector=TextDetector(self.text, self.every_language).configure(sorted(asked)))
         warning = f"the cascade is off: rules ask for {', '.join(sorted(below))} below the default threshold"
         return replace(
             ruleset,
@@ -219,10 +227,35 @@ def _load_text(engine: Engine, found: Mapping[str, Path], models: ModelSettings)
         plain = TextModel(first, engine.runner, cache_entries=0, open_model=open_model)
         engine.cascade = Cascade(plain, text, cache_entries=models.cache_entries)
         used.append(first)
-    for detector in (TextDetector(text, engine.cascade), SentimentDetector(text), SimilarDetector(text)):
+    others = _other_languages(found, bundle, models)
+    if others is not None:
+        both = TextModel(others, engine.runner, cache_entries=models.cache_entries, open_model=open_model)
+        foreign = ForeignShare(_languages(bundle), _languages(others))
+        engine.every_language = ByLanguage(text, text, both, foreign, cache_entries=models.cache_entries)
+        engine.by_language = engine.every_language
+        if engine.cascade is not None:
+            engine.by_language = ByLanguage(engine.cascade, text, both, foreign, cache_entries=models.cache_entries)
+        used.append(others)
+    labels = TextDetector(text, engine.by_language or engine.cascade)
+    for detector in (labels, SentimentDetector(text, engine.every_language), SimilarDetector(text)):
         engine.detectors[detector.name] = detector
         engine.bundles[detector.name] = [bundle]
+    engine.bundles[SentimentDetector.name] = [bundle, *([others] if others is not None else [])]
     engine.bundles[TextDetector.name] = used
+
+
+def _other_languages(found: Mapping[str, Path], own: Bundle, models: ModelSettings) -> Bundle | None:
+    """Return the bundle for languages that the text bundle does not read, if there is one and any."""
+    if models.multilingual != _AUTO:
+        return _bundle(found, models.multilingual, models) if models.multilingual else None
+    if _MULTILINGUAL not in found or not _languages(own):
+        return None
+    bundle = Bundle.load(found[_MULTILINGUAL])
+    return bundle if set(_languages(bundle)) - set(_languages(own)) else None
+
+
+def _languages(bundle: Bundle) -> tuple[str, ...]:
+    return tuple(bundle.manifest.text.languages) if bundle.manifest.text is not None else ()
 
 
 def _first_stage(found: Mapping[str, Path], full: Bundle) -> Bundle | None:

@@ -55,6 +55,11 @@ class ModelSettings(_Group):
         "auto",
         description="Name of a first stage to put before it; auto takes the one that was made for it, empty none.",
     )
+    multilingual: str | None = Field(
+        "auto",
+        description="Name of a text bundle for messages in languages that the first does not read; "
+        "auto takes text-multi, empty none.",
+    )
     images: tuple[str, ...] = Field(("open-nsfw", "swiftformer-s"), description="Names of the image bundles.")
     ocr: str | None = Field(
         None, description="Bundle that reads text in pictures for the text rules, pp-ocrv6-tiny; empty for none."
@@ -68,7 +73,7 @@ class ModelSettings(_Group):
     nice: int = Field(10, ge=0, le=19, description="How far below the event loop models are scheduled.")
     cache_entries: int = Field(20_000, ge=0, description="Texts whose scores are kept, at about 3 kB each.")
 
-    @field_validator("text", "ocr")
+    @field_validator("text", "multilingual", "ocr")
     @classmethod
     def _empty_is_none(cls, value: str | None) -> str | None:
         return value or None

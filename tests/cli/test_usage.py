@@ -1,5 +1,6 @@
 """What a user meets who types something odd: one line that helps, never a traceback."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -53,3 +54,19 @@ def test_an_export_that_cannot_be_written_says_so_and_leaves_nothing(
     assert run(monkeypatch, "history", "export", "--out", str(target)) == EXIT_CODES["usage"]
     assert f"cannot write {target}" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_score_takes_any_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lone surrogates, line separators inside a text, nothing at all: every line comes back, scored in its language."""
+    texts = ["a lone \ud800", "two\u2028lines\u0085in one", "", "🙂", "x" * 8000, "eres un idiota inútil, cállate ya"]
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    lines = [json.dumps({"text": text}, ensure_ascii="\ud800" in text) for text in texts]
+    source.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    assert run(monkeypatch, "score", "--in", str(source), "--out", str(target)) == 0
+    assert "in other languages or in doubt, by text-multi" in capsys.readouterr().out
+    rows = [json.loads(line) for line in target.read_text("utf-8").split("\n") if line]
+    assert [row["text"] for row in rows] == texts
+    assert all(0 <= score <= 1 for row in rows for score in row["scores"].values())
+    assert rows[-1]["scores"]["toxic"] > 0.5

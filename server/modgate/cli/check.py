@@ -3,6 +3,7 @@
 import asyncio
 import json
 import mimetypes
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from modgate.v1 import moderation_pb2_grpc as pb_grpc
 __all__ = ["check", "explain", "message_request", "print_explained", "score"]
 
 _SCORE_BATCH = 64
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _PERSPECTIVE_NAMES = {label: name for name, label in TEXT_LABEL_ALIASES.items()}
 
 TextArgument = Annotated[str | None, typer.Argument(help="The message; read from standard input if absent.")]
@@ -94,7 +96,8 @@ def score(
 ) -> None:
     """Score every line of a file by all labels of a text bundle."""
     with expected():
-        models = {"images": (), "text": bundle} if bundle else {}
+        # A bundle that was asked for by name scores everything; otherwise each language has its own, as in the server.
+        models = {"images": (), "text": bundle, "multilingual": None} if bundle else {}
         settings = load_settings(config, {"models": models})
         engine = build_engine(settings.model_copy(update={"models": settings.models.model_copy(update={"images": ()})}))
     try:
@@ -107,23 +110,33 @@ def _score_file(engine: Engine, source: Path, target: Path, names: Mapping[str, 
     model = engine.text
     if model is None:
         raise Failure("no text bundle is configured", "models")
+    scorer = engine.every_language or model
     try:
-        rows = [_row(line, number) for number, line in enumerate(source.read_text("utf-8").splitlines(), 1) if line]
+        rows = [_row(line, number) for number, line in enumerate(source.read_text("utf-8").split("\n"), 1) if line]
     except (OSError, UnicodeDecodeError) as error:
         raise Failure(f"cannot read {source}: {error}", "usage") from error
     with Progress(transient=True) as progress, target.open("w", encoding="utf-8") as out:
         task = progress.add_task("scoring", total=len(rows))
         for start in range(0, len(rows), _SCORE_BATCH):
             batch = rows[start : start + _SCORE_BATCH]
-            for row, scores in zip(batch, model.score_now([str(r["text"]) for r in batch]), strict=True):
+            for row, scores in zip(batch, scorer.score_now([str(r["text"]) for r in batch]), strict=True):
                 row["scores"] = {
                     names.get(label, label): round(float(scores.probabilities[i]), 6)
                     for label, i in model.labels.items()
                     if label in names or not names
                 }
-                out.write(json.dumps(row, ensure_ascii=False) + "\n")
+                out.write(_line(row) + "\n")
             progress.advance(task, len(batch))
-    typer.echo(f"{len(rows)} lines scored by {model.name} {model.manifest.version}")
+    by = f"{model.name} {model.manifest.version}"
+    if (routed := engine.every_language) is not None and routed.passed_on:
+        by += f", {routed.passed_on} of them, in other languages or in doubt, by {routed.other}"
+    typer.echo(f"{len(rows)} lines scored by {by}")
+
+
+def _line(row: dict[str, object]) -> str:
+    line = json.dumps(row, ensure_ascii=False)
+    # A lone surrogate cannot be written as UTF-8, but JSON can spell it.
+    return line if line.isascii() or not _SURROGATE.search(line) else json.dumps(row)
 
 
 def _row(line: str, number: int) -> dict[str, object]:

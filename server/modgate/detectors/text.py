@@ -48,7 +48,7 @@ class TextDetector:
 
     Args:
         model: The model that knows the labels.
-        scorer: Who is asked for scores: the model itself, or a cascade before it.
+        scorer: Who is asked for scores: the model itself, a cascade before it, one model for each language.
     """
 
     name = "text"
@@ -84,8 +84,9 @@ class SentimentDetector:
     tier = Tier.MODEL
     cost_us = 3_000.0
 
-    def __init__(self, model: TextModel) -> None:
+    def __init__(self, model: TextModel, scorer: Scorer | None = None) -> None:
         self._model = model
+        self._scorer = scorer or model
 
     @property
     def labels(self) -> Mapping[str, float | None]:
@@ -98,7 +99,7 @@ class SentimentDetector:
             if label not in self.labels:
                 raise ValueError(f"{self._model.name} has no sentiment {label!r}")
         indices = {name: self._model.labels[_SENTIMENT[name]] for name in questions}
-        return _LabelInspector(self._model, self._model, indices)
+        return _LabelInspector(self._model, self._scorer, indices)
 
 
 class SimilarDetector:
@@ -193,7 +194,9 @@ class _LabelInspector:
                     spans: tuple[Span, ...] = (span,)
                 else:
                     spans = (scores.spans[index],) if scores.spans else ()
-                report.setdefault(label, []).append(Finding(label, min(score, 1.0), spans, part, self._evidence))
+                report.setdefault(label, []).append(
+                    Finding(label, min(score, 1.0), spans, part, scores.by or self._evidence)
+                )
         return _finish(report, problem)
 
 

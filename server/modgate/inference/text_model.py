@@ -45,11 +45,13 @@ class TextScores:
         probabilities: Calibrated, of shape (labels,): for every label the worst of all windows.
         spans: For every label the window that decided, in code points of the text; None if there is one window only.
         embedding: L2-normalised, of shape (windows, dimensions); None if the model has none.
+        by: Name and version of the model, if it is not the one that was asked.
     """
 
     probabilities: npt.NDArray[np.float32]
     spans: tuple[Span, ...] | None
     embedding: npt.NDArray[np.float32] | None
+    by: str = ""
 
 
 class Tokens(NamedTuple):

@@ -135,12 +135,14 @@ async def _engine(settings: Settings, observer: GateObserver, stack: AsyncExitSt
 
 def _watch_engine(engine: Engine, metrics: Metrics) -> None:
     metrics.gauge("queue_depth").set_function(lambda: engine.runner.depth() + engine.viewers.depth())
-    scorer = engine.cascade or engine.text
+    scorer = engine.by_language or engine.cascade or engine.text
     if scorer is not None:
         metrics.read("score_cache_hits", lambda: scorer.cache.hits)
         metrics.read("score_cache_misses", lambda: scorer.cache.misses)
     if (cascade := engine.cascade) is not None:
         metrics.read("cascade_plain", lambda: cascade.plain)
+    if (languages := engine.by_language) is not None:
+        metrics.read("other_languages", lambda: languages.passed_on)
     for bundles in engine.bundles.values():
         for bundle in bundles:
             name, version = bundle.manifest.name, bundle.manifest.version

@@ -165,6 +165,12 @@ METRICS = (
         "Its share of modgate_score_cache_misses is the work that the cascade saves.",
     ),
     Metric(
+        "modgate_other_languages",
+        "read",
+        "Texts that the bundle for other languages scored, those in doubt included.",
+        "Its share of modgate_score_cache_misses is what that bundle is for; 0 for long, and it can be left out.",
+    ),
+    Metric(
         "modgate_ruleset_info",
         "gauge",
         "Always 1; the revision of the ruleset in force is a label.",
