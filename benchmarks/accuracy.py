@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from modgate.evaluation import Corpus, EvaluationReport, Scores, TextScorer, evaluate_scores, read_corpus
+from modgate.evaluation import Corpus, EvaluationReport, Scores, TextScorer, evaluate_scores, plot, read_corpus
 
 ROOT = Path(__file__).parents[1]
 SMOKE = ROOT / "tests/data/accuracy_smoke.jsonl"
@@ -69,35 +69,6 @@ def cascade(full: TextScorer, first: TextScorer, corpus: Corpus, theirs: Scores)
         "decided_by_first": round(float(plain.mean()), 4),
         "differing": round(float((plain & fires).mean()), 5),
     }
-
-
-def plot(path: Path, corpus: Corpus, scores: Scores) -> None:
-    """Draw reliability and precision over recall of every label with enough rows."""
-    import matplotlib as mpl  # noqa: PLC0415 - a development dependency, needed for pictures only
-
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt  # noqa: PLC0415 - after the backend is chosen
-
-    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5))
-    for label in scores.labels:
-        truths = corpus.truths.get(label)
-        known = ~np.isnan(truths) if truths is not None else np.zeros(0, bool)
-        if truths is None or (truths[known] >= 0.5).sum() < 20:
-            continue
-        of_label, right_ones = scores.of(label)[known], truths[known] >= 0.5
-        bins = np.clip((of_label * 10).astype(int), 0, 9)
-        filled = [b for b in range(10) if (bins == b).sum() >= 10]
-        left.plot([of_label[bins == b].mean() for b in filled], [right_ones[bins == b].mean() for b in filled], "o-")
-        order = np.argsort(-of_label, kind="stable")
-        hits = np.cumsum(right_ones[order])
-        right.plot(hits / hits[-1], hits / np.arange(1, len(hits) + 1), label=label)
-    left.plot([0, 1], [0, 1], "k:")
-    left.set(xlabel="score", ylabel="share that is positive", title="Reliability")
-    right.set(xlabel="recall", ylabel="precision", title="Precision over recall")
-    right.legend(fontsize="small")
-    figure.tight_layout()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
 
 
 def failures(report: EvaluationReport, at_least: Sequence[str], at_most: float | None) -> list[str]:

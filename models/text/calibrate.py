@@ -23,9 +23,11 @@ FAIR = 0.7
 DOUBTFUL, SURE = 0.5, 0.85
 """A default threshold is lower than this probability only where its precision is that high all the same."""
 FEWEST_HITS = 10
-DISTURBED = 2e-4
+DISTURBED = 3e-4
 """Clean lines on which any label may fire at its strict threshold. The aim is 5 in 10,000; what is chosen on some
 thousand lines fires more often on others."""
+ABOVE = 1e-4
+"""By how much a threshold clears a score that may not reach it."""
 STRICT_PRECISION = 0.95
 """What a strict threshold has on development rows, at the least."""
 OFFENDED = 0.004
@@ -83,7 +85,9 @@ def calibrate(
     if identities is not None:
         about = {name: _sigmoid(platt[name], identities[:, LABELS.index(name)]) for name in HARMS}
         useful = _raise(about, useful, counted, OFFENDED)
-    strict = _raise(scores, {name: max(useful[name], surely[name]) for name in HARMS}, counted, DISTURBED)
+    lowest = {name: max(useful[name], surely[name]) for name in HARMS}
+    present = {name: np.sort(_positive(platt[name], known, name)) for name in HARMS}
+    strict = _spend(scores, lowest, present, counted, DISTURBED)
     facts = {}
     for name in HARMS:
         logits, truths = _trusted(known, name)
@@ -208,6 +212,55 @@ def _raise(
         else:
             high = share
     return best or at
+
+
+def _positive(line: tuple[float, float], known: Measured, name: str) -> Floats:
+    """Return the scores of the rows that have a label."""
+    logits, truths = _truths(known, name)
+    return _sigmoid(line, logits[truths])
+
+
+def _spend(
+    scores: Mapping[str, Floats],
+    lowest: Mapping[str, float],
+    positive: Mapping[str, Floats],
+    counted: list[str],
+    most: float,
+) -> dict[str, float]:
+    """Lower thresholds from above every harmless line, always where that finds most for each line that then fires.
+
+    Args:
+        scores: Of harmless lines, by label.
+        lowest: What no threshold goes below.
+        positive: Sorted scores of rows that have the label.
+        counted: Labels whose fires count; the others stay above every harmless line.
+        most: Share of the harmless lines on which any of them may fire.
+    """
+    clean = {name: np.sort(scores[name])[::-1] for name in HARMS}
+    order = {name: np.argsort(-scores[name], kind="stable") for name in HARMS}
+    budget, fired = int(most * len(clean[HARMS[0]])), set[int]()
+    at = {name: float(np.clip(max(lowest[name], clean[name][0] + ABOVE), LOWEST, HIGHEST)) for name in HARMS}
+
+    def recall(name: str, threshold: float) -> float:
+        have = positive[name]
+        return 1 - float(np.searchsorted(have, threshold)) / max(1, len(have))
+
+    while True:
+        best: tuple[float, str, float, set[int]] | None = None
+        for name in counted:
+            # So many lines more as the budget allows at the most: one alone may bring nothing, and two much.
+            over = int((clean[name] >= at[name]).sum())
+            for lines in range(over + 1, min(over + budget - len(fired) + 1, len(clean[name]) - 1) + 1):
+                to = max(lowest[name], float(clean[name][lines]) + ABOVE)
+                hit = set(order[name][: int((clean[name] >= to).sum())].tolist()) - fired
+                if to < at[name] and len(fired) + len(hit) <= budget:
+                    gain = (recall(name, to) - recall(name, at[name])) / max(len(hit), 0.5)
+                    if gain > 0 and (best is None or gain > best[0]):
+                        best = gain, name, to, hit
+        if best is None:
+            return at
+        at[best[1]] = best[2]
+        fired |= best[3]
 
 
 def _mood_auc(known: Measured) -> float:

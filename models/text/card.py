@@ -98,7 +98,7 @@ person (employment, credit, policing), not for diagnosing anyone, and not the on
 
 Default: threshold on the calibrated probability that rules get which name none; it finds most of what there is, with
 the precision beside it (measured on the rows on which it was chosen), and is for review. Strict: `at_least: strict`, at
-which all labels that are not experimental together fire on at most 2 in 10,000 clean lines; it is for blocking.
+which all labels that are not experimental together fire on at most 3 in 10,000 clean lines; it is for blocking.
 
 | label | default | precision | strict | experimental |
 |---|---|---|---|---|

@@ -73,6 +73,7 @@ RECIPES = {
         most=30,
         languages=("en",),
         measured=600,
+        clean=1000,
     ),
     "text-multi": Recipe(
         name="text-multi",

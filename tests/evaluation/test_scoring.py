@@ -80,7 +80,8 @@ def test_report(tmp_path: Path) -> None:
     rows += [{"text": f"see you at {i} o'clock", "toxic": 0, "source": "chat"} for i in range(25)]
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join(json.dumps(row) for row in rows))
-    report = evaluate_bundle(BUNDLE, file, rounds=20)
+    report = evaluate_bundle(BUNDLE, file, rounds=20, picture=tmp_path / "curves.png")
+    assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     figures = report.of("toxic")
     assert figures is not None
     assert figures.auc.value > 0.95

@@ -115,6 +115,9 @@ def evaluate(
     rounds: Annotated[int, typer.Option(help="Of the bootstrap behind the confidence intervals.")] = 200,
     parts: Annotated[str, typer.Option(help="Slices to show, by the beginning of their names, with commas.")] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="Print everything that was measured as JSON.")] = False,
+    picture: Annotated[
+        Path | None, typer.Option("--plot", help="Draw reliability and precision over recall there (modgate[plot]).")
+    ] = None,
 ) -> None:
     """Measure a text bundle on labelled rows: AUC, AP, F1 at its thresholds, calibration, false positives."""
     with expected():
@@ -129,5 +132,6 @@ def evaluate(
                 data,
                 rounds=rounds,
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
+                picture=picture,
             )
     typer.echo(json.dumps(report.as_json(), indent=2) if as_json else report.as_markdown(parts.split(",")))

@@ -18,6 +18,7 @@ from modgate.evaluation.metrics import (
     f1,
     precision_recall,
 )
+from modgate.evaluation.plot import plot
 from modgate.evaluation.scoring import Progress, Scores, TextScorer
 from modgate.inference.manifest import Label
 
@@ -149,6 +150,7 @@ def evaluate_bundle(
     threads: int = 1,
     model: Path | None = None,
     progress: Progress | None = None,
+    picture: Path | None = None,
 ) -> EvaluationReport:
     """Score labelled rows with a bundle and measure it.
 
@@ -159,10 +161,17 @@ def evaluate_bundle(
         threads: Of onnxruntime.
         model: ONNX file to use instead of the bundle's own.
         progress: Called with windows done and windows in all.
+        picture: File to draw reliability and precision over recall into.
+
+    Raises:
+        OSError: A file cannot be read or written.
+        ValueError: Rows or bundle cannot be used, or there is no matplotlib to draw with.
     """
     corpus = read_corpus(data)
     scorer = TextScorer(bundle, threads=threads, model=model)
     scores = scorer.score(corpus.texts, progress=progress)
+    if picture is not None:
+        plot(picture, corpus, scores)
     manifest = scorer.manifest
     return evaluate_scores(
         corpus, scores, manifest.labels, bundle=manifest.name, version=manifest.version, rounds=rounds

@@ -37,14 +37,28 @@ def fired(clean: NDArray[np.float32], at: dict[str, tuple[float, float, float]])
 
 
 def test_strict_leaves_clean_lines_alone_and_default_finds_more() -> None:
-    """At strict thresholds all labels together fire on 2 in 10,000 clean lines; the default ones are lower."""
+    """At strict thresholds all labels together fire on 3 in 10,000 clean lines; the default ones are lower."""
     clean = harmless()
     facts = calibrate(known(4.0), clean)
     of = {name: facts[name] for name in HARMS}
     assert all(f.strict is not None and f.threshold is not None and f.strict >= f.threshold for f in of.values())
-    assert fired(clean, {n: (f.scale, f.offset, f.strict or 0) for n, f in of.items()}) <= 2e-4
-    assert fired(clean, {n: (f.scale, f.offset, f.threshold or 0) for n, f in of.items()}) > 2e-4
+    assert fired(clean, {n: (f.scale, f.offset, f.strict or 0) for n, f in of.items()}) <= 3e-4
+    assert fired(clean, {n: (f.scale, f.offset, f.threshold or 0) for n, f in of.items()}) > 3e-4
     assert not any(f.experimental for f in of.values())
+
+
+def test_strict_spends_where_it_finds_most() -> None:
+    """A label with one harmless line far above the others gives that line up rather than all that it could find."""
+    clean = harmless()
+    column = LABELS.index("insult")
+    clean[7, column] = 9.0
+    facts = calibrate(known(6.0), clean)
+    fact = facts["insult"]
+    strict = fact.strict or 1.0
+    assert scores(fact.scale, fact.offset, clean[7:8, column])[0] >= strict
+    rows = known(6.0)
+    of, truths = scores(fact.scale, fact.offset, rows.logits[:, column]), rows.rows.targets[:, column] >= 0.5
+    assert (of[truths] >= strict).mean() > 0.9
 
 
 def f1(truths: NDArray[np.bool_], found: NDArray[np.bool_]) -> float:
