@@ -4,20 +4,25 @@ import gzip
 import json
 from pathlib import Path
 
-from models.text.blind import blind_lines, figures, known
+from models.text.blind import blind_lines, by_language, figures, known
 from models.text.labels import HARMS
-from models.text.rows import normal_key
-from models.text.written.generate import write
+from models.text.written.generate import languages, write
 
 from modgate.evaluation.scoring import TextScorer
 
 BUNDLE = Path(__file__).parents[3] / "models" / "bundles" / "text-en"
 
 
+def key(text: str) -> str:
+    """Return what is left of a text without case, punctuation and spacing; all of it in scripts without case."""
+    return "".join(c for c in text.casefold() if c.isalnum())
+
+
 def test_blind_lines_are_sound() -> None:
     """Labels exist and do not contradict each other, no line stands there twice, and many lines are harmless."""
-    lines = blind_lines()
-    assert len({normal_key(line.text) for line in lines}) == len(lines) > 700
+    lines = [*blind_lines(), *blind_lines(world=True)]
+    assert len({line.text for line in lines}) == len(lines) > 1300
+    assert {line.language for line in lines} == set(languages())
     assert all(line.present | line.debatable <= set(HARMS) and not line.present & line.debatable for line in lines)
     assert sum(not line.present for line in lines) > 250
 
@@ -27,8 +32,10 @@ def test_blind_lines_are_not_trained_on(tmp_path: Path) -> None:
     row = {"word": "zorbling", "category": "racial / ethnic slurs", "severity": 3.0}
     with gzip.open(tmp_path / "wordlists.jsonl.gz", "wt") as file:
         file.write(json.dumps(row) + "\n")
-    written = {normal_key(text) for text in write("en", tmp_path, part="train", scale=0.2, seed=1).texts}
-    assert not [line.text for line in blind_lines() if normal_key(line.text) in written]
+    lines = [*blind_lines(), *blind_lines(world=True)]
+    for language in languages():
+        written = {key(text) for text in write(language, tmp_path, part="train", scale=0.2, seed=1).texts}
+        assert not [line.text for line in lines if line.language == language and key(line.text) in written]
 
 
 def test_debatable_labels_do_not_count() -> None:
@@ -47,3 +54,12 @@ def test_figures_have_a_cell_for_every_head() -> None:
     cells = figures(scorer, scorer.score([line.text for line in lines]), lines)
     assert len(cells) == len(HARMS) - 1 + 3
     assert all(float(cell.split(" / ")[0]) > 0.7 for cell in cells[: len(HARMS) - 1])
+
+
+def test_every_language_has_its_line() -> None:
+    """The multilingual model tells abuse from the rest in every language."""
+    lines = blind_lines(world=True)
+    scorer = TextScorer(BUNDLE.parent / "text-multi")
+    rows = by_language(scorer, scorer.score([line.text for line in lines]), lines)
+    assert set(rows) == set(languages()) - {"en"}
+    assert all(float(row.split(" / ")[0]) > 0.6 for row in rows.values())
