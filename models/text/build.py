@@ -15,7 +15,7 @@ from models.text.bundle import LabelFacts, copy_files, write_manifest
 from models.text.calibrate import Measured, calibrate, halves, trade_off
 from models.text.card import ATTRIBUTION, card_of, first_card
 from models.text.encoder import EMBEDDING, Classifier
-from models.text.evaluate import CHOOSING, evaluate, thin
+from models.text.evaluate import evaluate, harmless, thin
 from models.text.export import plain_minilm, quantise, to_onnx
 from models.text.first import FirstStage, certain, distil, held_out, teach
 from models.text.measure import clean_lines, labelled
@@ -174,7 +174,7 @@ def settle(job: Job) -> None:
     clean = clean_lines(recipe, job.data)
     clean = clean.take(np.flatnonzero(halves(clean)))
     known, ordinary = Measured(rows, kept(job, "labelled", scorer, rows)), kept(job, "clean", scorer, clean)
-    facts = calibrate(known, ordinary, worst(scorer, CHOOSING))
+    facts = calibrate(known, ordinary, worst(scorer, harmless(recipe.languages)))
     print(trade_off(known, ordinary, facts))
     for name, fact in facts.items():
         print(

@@ -53,8 +53,8 @@ FAILURES = """
   flirtation and direct threats; what the model knows of them comes from templates. Labels marked experimental had too
   few collected positives to be judged, or fired on clean lines at any threshold, and stay out of default rules.
 - **Indirect abuse**, irony and dog whistles are often missed. Quoted abuse and counter-speech were trained on, and are
-  still taken for abuse at times. `python -m models.text.blind` measures both on lines written by somebody who knew none of
-  the training sentences; figures here that rest on held-out templates are kinder.
+  still taken for abuse at times. `python -m models.text.blind` measures both on lines written by somebody who knew none
+  of the training sentences; figures here that rest on held-out templates are kinder.
 - **Profanity that insults nobody** scores between clean and abusive on `toxic`; use `obscene` to act on it.
 - **The strict threshold costs recall** (last column of the figures); the default one costs harmless lines, in chat far
   more of them than the precision says, as abuse is rarer there than in development rows.

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,7 +19,11 @@ from modgate.evaluation.metrics import auc
 from modgate.evaluation.report import EvaluationReport, evaluate_scores
 from modgate.evaluation.scoring import Scores, TextScorer
 
-__all__ = ["CHOOSING", "Facts", "evaluate", "latency", "thin"]
+__all__ = ["Facts", "evaluate", "harmless", "latency", "thin"]
+
+PRESENT = 0.5
+SCARCE = 100
+"""Collected positives of a label below which none is left out of what is measured."""
 
 STATEMENTS = (
     "I am a {} person",
@@ -49,6 +53,15 @@ IDENTITIES = (
 
 CHOOSING = [statement.format(identity) for identity in IDENTITIES for statement in CHOOSING_STATEMENTS]
 """What default thresholds are chosen on; other statements are reported on."""
+
+
+def harmless(languages: Sequence[str]) -> list[str]:
+    """Return what default thresholds are chosen on: statements about identities, and greetings in some languages.
+
+    Hardly any collected clean line is in another language than English.
+    """
+    greetings = yaml.safe_load((WRITTEN / "greetings.yaml").read_text("utf-8"))
+    return CHOOSING + [line for language in languages for line in greetings[language]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +130,20 @@ def evaluate(
 
 
 def thin(rows: Rows, recipe: Recipe) -> Rows:
-    """Return at most so many rows of every source and language as the recipe wants to measure."""
+    """Return at most so many rows of every source and language as the recipe wants to measure.
+
+    Rows that have a label of which there are few stay, however many their source has: they are all the evidence.
+    """
     rng = np.random.default_rng(recipe.seed)
+    collected = np.array([not source.startswith("written/") for source in rows.sources])
+    present = (rows.weights[:, : len(HARMS)] > 0) & (rows.targets[:, : len(HARMS)] >= PRESENT) & collected[:, None]
+    precious = present[:, present.sum(0) < SCARCE].any(1)
     parts = np.array([f"{source} {language}" for source, language in zip(rows.sources, rows.languages, strict=True)])
-    chosen = [rng.permutation(np.flatnonzero(parts == part))[: recipe.measured] for part in sorted(set(parts))]
+    chosen = []
+    for part in sorted(set(parts)):
+        there = rng.permutation(np.flatnonzero(parts == part))
+        rest = there[recipe.measured :]
+        chosen += [there[: recipe.measured], rest[precious[rest]]]
     return rows.take(np.concatenate(chosen))
 
 

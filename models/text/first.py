@@ -94,7 +94,7 @@ class FirstStage:
     work: Path
 
 
-def teach(stage: FirstStage, rows: int = 60_000) -> None:
+def teach(stage: FirstStage, rows: int = 160_000) -> None:
     """Score training texts with the full model: its own, so that what it is measured on is new to both."""
     recipe = RECIPES["text-en"]
     taught = collect(stage.data, recipe.mix, written=recipe.written, seed=recipe.seed, most=recipe.most)
@@ -111,7 +111,7 @@ def teach(stage: FirstStage, rows: int = 60_000) -> None:
     np.savez(stage.work / "taught.npz", tokens=np.concatenate(ids).astype(np.int32), lengths=lengths, logits=out)
 
 
-def distil(stage: FirstStage, known: Tensor, epochs: int = 5, seed: int = 17) -> None:
+def distil(stage: FirstStage, known: Tensor, epochs: int = 8, seed: int = 17) -> None:
     """Train on the full model's scores, and export.
 
     Args:

@@ -84,7 +84,10 @@ RECIPES = {
         longest=96,
         anchors=60000,
         passages=1500,
-        plans=(Plan(steps=10000, rate=3e-4, anchor=8.0, relate=2.0),),
+        plans=(
+            Plan(steps=10000, rate=3e-4, anchor=8.0, relate=2.0),
+            Plan(steps=2000, rate=1.5e-4, anchor=8.0, relate=2.0, seed=18),
+        ),
         most=30,
         centred=True,
         solved=15000,

@@ -48,7 +48,7 @@ def test_a_plain_line_never_reaches_the_full_model(models: tuple[TextModel, Text
     """Nothing is asked of it: no score of it is known afterwards, and there is no embedding."""
     first, full = models
     cascade = Cascade(first, full)
-    line = "see you at the station at nine"
+    line = "where is my order"
 
     async def ask() -> bool:
         scores = await cascade.score(line, time.monotonic() + SECONDS)
