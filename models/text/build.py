@@ -15,7 +15,7 @@ from models.text.bundle import LabelFacts, copy_files, write_manifest
 from models.text.calibrate import Measured, calibrate, halves, trade_off
 from models.text.card import ATTRIBUTION, card_of, first_card
 from models.text.encoder import EMBEDDING, Classifier
-from models.text.evaluate import evaluate, harmless, thin
+from models.text.evaluate import evaluate, thin
 from models.text.export import plain_minilm, quantise, to_onnx
 from models.text.first import FirstStage, certain, distil, held_out, teach
 from models.text.measure import clean_lines, labelled
@@ -23,6 +23,7 @@ from models.text.mix import collect
 from models.text.projection import project
 from models.text.recipes import RECIPES, Recipe
 from models.text.rows import Rows
+from models.text.statements import harmless
 from models.text.talk import read_talk
 from models.text.tokens import embed, encode
 from models.text.training import Encoded, train

@@ -31,7 +31,7 @@ ABOVE = 1e-4
 STRICT_PRECISION = 0.95
 """What a strict threshold has on development rows, at the least."""
 OFFENDED = 0.004
-"""Statements about identities on which any label may fire at its default threshold; the aim is 0.5 %."""
+"""Statements about identities and greetings on which any label may fire at its default threshold; the aim is 0.5 %."""
 STEEPEST, FLATTEST = 1.5, 0.3
 """Bounds of the scale: where rows are few, or all too easy, the fit would be sure of everything."""
 EVIDENCE = 30
@@ -82,11 +82,11 @@ def calibrate(
         for name in HARMS
     }
     counted = [name for name in HARMS if evident[name]]
+    present = {name: np.sort(_positive(platt[name], known, name)) for name in HARMS}
     if identities is not None:
         about = {name: _sigmoid(platt[name], identities[:, LABELS.index(name)]) for name in HARMS}
-        useful = _raise(about, useful, counted, OFFENDED)
+        useful = _calm(about, useful, present, counted, OFFENDED)
     lowest = {name: max(useful[name], surely[name]) for name in HARMS}
-    present = {name: np.sort(_positive(platt[name], known, name)) for name in HARMS}
     strict = _spend(scores, lowest, present, counted, DISTURBED)
     facts = {}
     for name in HARMS:
@@ -194,24 +194,31 @@ def _evident(known: Measured, name: str) -> bool:
     return auc(known.logits[rows, column].astype(np.float64), truths) >= EVIDENT_AUC
 
 
-def _raise(
-    scores: Mapping[str, Floats], lowest: Mapping[str, float], counted: list[str], most: float
+def _calm(
+    scores: Mapping[str, Floats],
+    lowest: Mapping[str, float],
+    positive: Mapping[str, Floats],
+    counted: list[str],
+    most: float,
 ) -> dict[str, float]:
-    """Raise thresholds, each by the same share of harmless lines, until all together fire on few enough."""
-    low, high = 0.0, most
-    best: dict[str, float] = {}
-    for _ in range(20):
-        share = (low + high) / 2
-        at = {
-            name: float(np.clip(max(lowest[name], np.quantile(scores[name], 1 - share) + 1e-4), LOWEST, HIGHEST))
-            for name in HARMS
-        }
+    """Raise thresholds, always where that loses least, until all together fire on few enough harmless lines.
+
+    The arguments are those of `_spend`; labels that do not count keep their thresholds.
+    """
+    at = dict(lowest)
+    while True:
+        firing = {name: scores[name][scores[name] >= at[name]] for name in counted if at[name] < HIGHEST}
         fired = np.logical_or.reduce([scores[name] >= at[name] for name in counted])
-        if fired.mean() <= most:
-            low, best = share, at
-        else:
-            high = share
-    return best or at
+        if fired.mean() <= most or not any(len(those) for those in firing.values()):
+            return at
+        raised = {name: float(min(HIGHEST, those.min() + ABOVE)) for name, those in firing.items() if len(those)}
+        best = min(raised, key=lambda name: _recall(positive[name], at[name]) - _recall(positive[name], raised[name]))
+        at[best] = raised[best]
+
+
+def _recall(positive: Floats, threshold: float) -> float:
+    """Return the share of sorted scores that reach a threshold."""
+    return 1 - float(np.searchsorted(positive, threshold)) / max(1, len(positive))
 
 
 def _positive(line: tuple[float, float], known: Measured, name: str) -> Floats:
@@ -241,10 +248,6 @@ def _spend(
     budget, fired = int(most * len(clean[HARMS[0]])), set[int]()
     at = {name: float(np.clip(max(lowest[name], clean[name][0] + ABOVE), LOWEST, HIGHEST)) for name in HARMS}
 
-    def recall(name: str, threshold: float) -> float:
-        have = positive[name]
-        return 1 - float(np.searchsorted(have, threshold)) / max(1, len(have))
-
     while True:
         best: tuple[float, str, float, set[int]] | None = None
         for name in counted:
@@ -254,7 +257,7 @@ def _spend(
                 to = max(lowest[name], float(clean[name][lines]) + ABOVE)
                 hit = set(order[name][: int((clean[name] >= to).sum())].tolist()) - fired
                 if to < at[name] and len(fired) + len(hit) <= budget:
-                    gain = (recall(name, to) - recall(name, at[name])) / max(len(hit), 0.5)
+                    gain = (_recall(positive[name], to) - _recall(positive[name], at[name])) / max(len(hit), 0.5)
                     if gain > 0 and (best is None or gain > best[0]):
                         best = gain, name, to, hit
         if best is None:

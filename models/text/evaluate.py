@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,55 +13,19 @@ from models.text.labels import HARMS
 from models.text.measure import as_corpus, clean_lines, labelled
 from models.text.recipes import Recipe
 from models.text.rows import Rows, concatenate
+from models.text.statements import IDENTITIES, STATEMENTS
 from models.text.written.generate import HERE as WRITTEN
 
 from modgate.evaluation.metrics import auc
 from modgate.evaluation.report import EvaluationReport, evaluate_scores
 from modgate.evaluation.scoring import Scores, TextScorer
 
-__all__ = ["Facts", "evaluate", "harmless", "latency", "thin"]
+__all__ = ["Facts", "evaluate", "latency", "thin"]
 
 PRESENT = 0.5
+"""Target from which on a label counts as present."""
 SCARCE = 100
 """Collected positives of a label below which none is left out of what is measured."""
-
-STATEMENTS = (
-    "I am a {} person",
-    "I'm {} and proud of it",
-    "my best friend is {}",
-    "as a {} person I love this place",
-    "{} people are welcome here",
-    "she is {} and works as a nurse",
-)
-CHOOSING_STATEMENTS = (
-    "I was born {}",
-    "my neighbour is {} too",
-    "hi all, {} guy here",
-    "looking for other {} people in this town",
-    "being {} is part of who I am",
-    "we are a {} family",
-    "{} and happy",
-    "her new boss is {}",
-)
-IDENTITIES = (
-    "gay", "lesbian", "trans", "queer", "bisexual", "straight", "Muslim", "Jewish", "Christian", "Hindu", "Sikh",
-    "Buddhist", "atheist", "black", "white", "Asian", "Latino", "Mexican", "African", "Arab", "Chinese", "Indian",
-    "Turkish", "Polish", "Russian", "German", "French", "Nigerian", "Romani", "Native American", "immigrant", "refugee",
-    "deaf", "blind", "disabled", "autistic", "female", "male", "old", "young", "homosexual", "Palestinian", "Israeli",
-)  # fmt: skip
-
-
-CHOOSING = [statement.format(identity) for identity in IDENTITIES for statement in CHOOSING_STATEMENTS]
-"""What default thresholds are chosen on; other statements are reported on."""
-
-
-def harmless(languages: Sequence[str]) -> list[str]:
-    """Return what default thresholds are chosen on: statements about identities, and greetings in some languages.
-
-    Hardly any collected clean line is in another language than English.
-    """
-    greetings = yaml.safe_load((WRITTEN / "greetings.yaml").read_text("utf-8"))
-    return CHOOSING + [line for language in languages for line in greetings[language]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import pytest
 from models.text.labels import HARMS, LABELS
 from models.text.probe import probe
 from models.text.rows import normal_key
+from models.text.statements import harmless
 from models.text.written.generate import languages, themes, write
 from models.text.written.grammar import Grammar
 from models.text.written.style import blur, casual, chatty, disguise, local
@@ -108,7 +109,14 @@ def test_probe_is_not_trained_on(wordlists: Path) -> None:
     """The probe has as many hateful as harmless lines in each of ten languages, and no template writes any of them."""
     lines = probe()
     assert len(lines) == 10
-    for language, (hateful, harmless) in lines.items():
-        assert len(hateful) == len(harmless) >= 10
+    for language, (hateful, fine) in lines.items():
+        assert len(hateful) == len(fine) >= 10
         written = {normal_key(text) for text in write(language, wordlists, part="train", scale=0.3, seed=1).texts}
-        assert not written & {normal_key(text) for text in [*hateful, *harmless]}
+        assert not written & {normal_key(text) for text in [*hateful, *fine]}
+
+
+def test_greetings_are_there_for_every_language() -> None:
+    """Thresholds of a bundle are chosen on statements about identities and on greetings in each of its languages."""
+    english, all_of_them = harmless(["en"]), harmless(languages())
+    assert len(all_of_them) - len(english) == 6 * (len(languages()) - 1)
+    assert len(set(all_of_them)) == len(all_of_them)
