@@ -229,7 +229,8 @@ def _load_text(engine: Engine, found: Mapping[str, Path], models: ModelSettings)
         used.append(first)
     others = _other_languages(found, bundle, models)
     if others is not None:
-        both = TextModel(others, engine.runner, cache_entries=models.cache_entries, open_model=open_model)
+        # Only the event loop asks it, so one tokenizer is enough.
+        both = TextModel(others, engine.runner, cache_entries=models.cache_entries, open_model=open_model, tokenizers=1)
         foreign = ForeignShare(_languages(bundle), _languages(others))
         engine.every_language = ByLanguage(text, text, both, foreign, cache_entries=models.cache_entries)
         engine.by_language = engine.every_language

@@ -72,6 +72,7 @@ class TextModel:
         threads: int = 1,
         cache_entries: int = 20_000,
         open_model: Opener = Session,
+        tokenizers: int | None = None,
     ) -> None:
         """Load the model and warm it up. Takes a second or two; not for the event loop.
 
@@ -81,6 +82,8 @@ class TextModel:
             threads: Of one request.
             cache_entries: Texts whose scores are kept.
             open_model: Loads the ONNX file.
+            tokenizers: How many threads may tokenise at once; one more than there are workers if absent. Those of
+                large vocabularies take 75 MB each.
 
         Raises:
             BundleError: If the model does not fit the manifest.
@@ -96,7 +99,7 @@ class TextModel:
         self._session = open_model(bundle.model, threads=threads, arena=True)
         # One for every thread that may run the model: a shared one raises "Already borrowed" under concurrency.
         self._tokenizers: queue.SimpleQueue[Tokenizer] = queue.SimpleQueue()
-        for _ in range(runner.workers + 1):
+        for _ in range(tokenizers or runner.workers + 1):
             self._tokenizers.put(self._load_tokenizer())
         self._cache: ScoreCache[TextScores] = ScoreCache(cache_entries)
         self._outputs = [self._spec.logits] + ([self._spec.embedding] if self._spec.embedding else [])
